@@ -1,0 +1,77 @@
+// Telemetry: /metrics (prometheus-cpp's text form), /healthz and /readyz from one listener.
+#pragma once
+
+#include <array>
+#include <atomic>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "daemon/view.h"
+#include "engine/model/result.h"
+
+namespace autoscale {
+
+// Counters of the whole daemon; incremented from any thread, read at a scrape.
+struct Counters {
+  std::atomic<uint64_t> ticks{0};
+  std::atomic<uint64_t> ticks_skipped{0};      // due while the previous one had not ended
+  std::atomic<uint64_t> tick_microseconds{0};  // sum, from the answers' arrival to the end
+  std::atomic<uint64_t> evaluations{0};
+  std::atomic<uint64_t> policy_faults{0};
+  std::atomic<uint64_t> worker_restarts{0};
+  std::atomic<uint64_t> decisions_out{0}, decisions_in{0}, holds_for_metrics{0};
+  std::atomic<uint64_t> queries{0}, query_errors{0};
+  std::atomic<uint64_t> instances_started{0}, instances_stopped{0}, instances_lost{0};
+  std::atomic<uint64_t> gateway_publishes{0}, gateway_errors{0};
+  std::atomic<uint64_t> store_commits{0}, store_errors{0};
+  std::atomic<uint64_t> reloads{0}, reload_errors{0};
+};
+
+struct UsageView {
+  std::string service, instance, endpoint;
+  double cpu_seconds = 0;
+  double memory_bytes = 0;
+};
+
+// One service's gauges at a scrape.
+struct ServiceGauges {
+  std::string name;
+  int desired = 0, ready = 0, draining = 0, min = 0, max = 0;
+  bool dry_run = false, paused = false, problem = false;
+  struct Metric {
+    std::string name;
+    double value = 0;
+    bool fresh = false;
+  };
+  std::vector<Metric> metrics;
+};
+
+// Where a scrape gets its facts; called on the listener's threads, bounded in time.
+struct TelemetrySources {
+  std::function<std::vector<ServiceGauges>()> services;  // empty when the tick thread is busy
+  std::function<std::vector<UsageView>()> usage;
+  // Empty: alive and well; else the sentence that /healthz answers with 503.
+  std::function<std::string()> unhealthy;
+  // Empty: deciding; else what it still waits for.
+  std::function<std::string()> unready;
+};
+
+class TelemetryServer {
+ public:
+  // Listens on an IPv4 address; port 0 takes any free one. `counters` outlives the server.
+  static Result<std::unique_ptr<TelemetryServer>> Start(const std::string& address, int port,
+                                                        const Counters& counters,
+                                                        TelemetrySources sources);
+  ~TelemetryServer();
+  [[nodiscard]] int port() const;
+
+ private:
+  struct State;
+  explicit TelemetryServer(std::unique_ptr<State> state);
+  std::unique_ptr<State> state_;
+};
+
+}  // namespace autoscale

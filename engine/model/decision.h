@@ -1,0 +1,57 @@
+// Proposal and decision: what a policy wants, and what the engine makes of it, stage by stage.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "engine/model/snapshot.h"
+#include "engine/model/time.h"
+
+namespace autoscale {
+
+enum class ProposalKind : uint8_t { kHold, kScaleUp, kScaleDown, kScaleTo, kTrack };
+
+// "hold", "scale_up", "scale_down", "scale_to", "track".
+std::string_view ToString(ProposalKind kind);
+std::optional<ProposalKind> ParseProposalKind(std::string_view text);
+
+// Why a proposal is a hold. kNone for every other kind.
+enum class HoldCause : uint8_t {
+  kNone,
+  kPolicy,   // the policy said hold
+  kInside,   // within the tolerance or between the thresholds: nothing to do
+  kPending,  // an earlier scale-out has not arrived yet
+  kMetric,   // a metric that the policy needs is not usable
+  kFault,    // the policy looped, threw, or returned nonsense
+};
+
+// "", "policy", "inside", "pending", "metric", "fault".
+std::string_view ToString(HoldCause cause);
+
+struct Proposal {
+  ProposalKind kind = ProposalKind::kHold;
+  HoldCause cause = HoldCause::kNone;
+  int capacity = 0;    // the capacity wanted; for a hold the desired capacity of the snapshot
+  std::string reason;  // one line, written for a person
+  std::string at;      // "checkout.lua:7", where the policy said so; empty when nowhere
+};
+
+// One stage of a decision. `name` is a constant of the stage.
+struct StageRecord {
+  std::string_view name;
+  int before = 0;
+  int after = 0;
+  std::string reason;  // why it changed, or why not; empty when the stage had nothing to say
+};
+
+struct Decision {
+  int before = 0;   // desired when the tick began
+  int desired = 0;  // desired from now on
+  std::string reason;
+  std::vector<StageRecord> stages;
+};
+
+}  // namespace autoscale

@@ -1,0 +1,79 @@
+// Result<T>: a value or an Error, for failures that are expected.
+//
+// Every layer adds one phrase of context ("provider process: launch: no free port in 20000-20009");
+// whoever receives an Error handles it or returns it, and never logs it on the way. Bugs abort.
+#pragma once
+
+#include <cassert>
+#include <string>
+#include <utility>
+#include <variant>
+
+namespace autoscale {
+
+// What the receiver of an error can do about it; the text says the rest.
+enum class ErrorKind {
+  kInvalid,      // the request itself is wrong; asking again will not help
+  kNotFound,     // the thing named does not exist
+  kUnavailable,  // the other side did not answer or answered badly; try later
+  kConflict,     // somebody else changed it first; observe again
+  kExhausted,    // no capacity, port, memory or descriptor left; try later, with less
+  kInternal,     // a fault of our own that was caught in time
+};
+
+struct Error {
+  ErrorKind kind = ErrorKind::kInternal;
+  std::string message;
+
+  // The same error with one phrase of context in front.
+  [[nodiscard]] Error Within(const std::string& context) && {
+    message.insert(0, context + ": ");
+    return std::move(*this);
+  }
+};
+
+template <typename T>
+class [[nodiscard]] Result {
+ public:
+  Result(T value)
+      : state_(std::in_place_index<0>, std::move(value)) {}  // NOLINT(google-explicit-constructor)
+  Result(Error error)
+      : state_(std::in_place_index<1>, std::move(error)) {}  // NOLINT(google-explicit-constructor)
+
+  [[nodiscard]] bool ok() const { return state_.index() == 0; }
+  explicit operator bool() const { return ok(); }
+
+  [[nodiscard]] const T& value() const& {
+    assert(ok());
+    return *std::get_if<0>(&state_);
+  }
+  [[nodiscard]] T& value() & {
+    assert(ok());
+    return *std::get_if<0>(&state_);
+  }
+  [[nodiscard]] T value() && {
+    assert(ok());
+    return std::move(*std::get_if<0>(&state_));
+  }
+  const T& operator*() const& { return value(); }
+  T& operator*() & { return value(); }
+  const T* operator->() const { return &value(); }
+  T* operator->() { return &value(); }
+
+  [[nodiscard]] const Error& error() const& {
+    assert(!ok());
+    return *std::get_if<1>(&state_);
+  }
+  [[nodiscard]] Error error() && {
+    assert(!ok());
+    return std::move(*std::get_if<1>(&state_));
+  }
+
+ private:
+  std::variant<T, Error> state_;
+};
+
+struct Ok {};
+using Status = Result<Ok>;
+
+}  // namespace autoscale

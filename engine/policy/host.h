@@ -1,0 +1,68 @@
+// PolicyHost: runs users' Lua policies, sandboxed and deterministic.
+//
+// snapshot -> proposal. No I/O, no threads, no clock but the wall-clock limit. One host serves many
+// policies one after the other; it is not thread-safe. The daemon keeps hosts in worker processes,
+// because C code such as pattern matching cannot be stopped from inside; the CLI and the tests call
+// it in their own process.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+
+#include "engine/model/decision.h"
+#include "engine/model/result.h"
+#include "engine/model/snapshot.h"
+
+namespace autoscale {
+
+// A policy file as read. Shared by all services that use it.
+struct PolicySource {
+  std::string path;   // as messages show it
+  std::string text;   // Lua source, never bytecode
+  uint64_t hash = 0;  // of the text; two sources with the same hash are the same policy
+};
+
+struct PolicyLimits {
+  int instructions = 200'000;        // VM instructions an evaluation; repeatable
+  size_t memory_bytes = 16u << 20;   // soft cap of one Lua state
+  Millis wall{100};                  // for what instructions do not catch
+  size_t state_bytes = 16u << 10;    // the encoded `state` table
+  size_t source_bytes = 256u << 10;  // a policy file
+};
+
+// What came of one evaluation. A faulty policy is a hold with cause kFault, never an error: it
+// costs its own service a hold and nobody else anything.
+struct Evaluation {
+  Proposal proposal;
+  std::optional<std::string> state;  // the new encoded `state`; absent when it did not change
+};
+
+class PolicyHost {
+ public:
+  explicit PolicyHost(PolicyLimits limits);
+  ~PolicyHost();
+  PolicyHost(const PolicyHost&) = delete;
+  PolicyHost& operator=(const PolicyHost&) = delete;
+
+  // Compiles the source, or says why not as "file:line: message". Compiling what is already
+  // compiled (same hash) is free.
+  Status Load(const PolicySource& source);
+
+  // Runs the policy against samples made up from the declared metrics and finds what can be found
+  // before it acts: syntax, unknown metrics and parameters, a threshold that cannot fit its
+  // metric's unit, a run-time error on every path that the made-up samples reach.
+  Status Check(const PolicySource& source, std::span<const DeclaredMetric> metrics,
+               const Params& params, Bounds bounds);
+
+  // Evaluates once. Loads the source when it is not yet loaded.
+  Evaluation Evaluate(const PolicySource& source, const Snapshot& snapshot);
+
+ private:
+  class State;
+  std::unique_ptr<State> state_;
+};
+
+}  // namespace autoscale

@@ -1,0 +1,74 @@
+// Prometheus instant queries: value, freshness and coverage in one request.
+#pragma once
+
+#include <functional>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "net/http_client.h"
+
+namespace autoscale {
+
+// One distinct query for any number of services.
+struct MetricQuery {
+  std::string value;   // PromQL
+  std::string series;  // selector asked for timestamp and count beside it; empty: neither
+  std::vector<std::string>
+      by;  // labels that make a row's key, in this order; empty: one row, key ""
+  std::string instance_label;  // rows carry it too; empty: no per-instance rows
+  bool operator==(const MetricQuery&) const = default;
+};
+
+// The one PromQL expression sent for it: a union of the value, the newest timestamp and the count
+// of series, told apart by the label `autoscaled_part`. All three so speak of the same instant.
+std::string ToPromQl(const MetricQuery& query);
+
+// The answer, parsed once, kept compact: strings point into `body`.
+class Answer {
+ public:
+  struct Row {
+    std::string_view key;        // values of `by` joined by '\x1f'
+    std::string_view instance;   // empty unless asked for
+    double value = 0;            // may be NaN or infinite
+    std::optional<float> age_s;  // newest underlying sample, against the server's own clock
+    int series = -1;             // how many series answered; -1: not asked for
+  };
+  // Rows in the order of their keys, then instances.
+  [[nodiscard]] const std::vector<Row>& rows() const { return rows_; }
+  // The rows of one key; empty when there are none.
+  [[nodiscard]] std::pair<const Row*, const Row*> Find(std::string_view key) const;
+
+ private:
+  friend Result<Answer> ParseAnswer(std::string body, const MetricQuery& query);
+  std::vector<std::string> arena_;  // owns what rows_ points into
+  std::vector<Row> rows_;
+};
+
+// Parses /api/v1/query's answer. Anything but a complete, well-formed success is an error with a
+// sentence; two rows with the same key and instance are an error that names them.
+Result<Answer> ParseAnswer(std::string body, const MetricQuery& query);
+
+struct PrometheusOptions {
+  std::string url;
+  Millis timeout{5000};
+  std::string bearer_token;
+  std::string username, password;
+  std::string ca_file;
+  size_t max_answer_bytes = 64u << 20;
+};
+
+class PrometheusClient {
+ public:
+  PrometheusClient(HttpClient& http, PrometheusOptions options);
+  // On the loop's thread; calls back there, once. Warnings in the answer are errors here too: a
+  // partial answer must not pass for a whole one.
+  void Query(const MetricQuery& query, std::function<void(Result<Answer>)> done);
+
+ private:
+  HttpClient& http_;
+  PrometheusOptions options_;
+};
+
+}  // namespace autoscale
