@@ -1,0 +1,124 @@
+#include "engine/decision/history.h"
+
+#include <algorithm>
+#include <charconv>
+#include <cstdint>
+
+namespace autoscale {
+namespace {
+
+Millis LongestPeriod(const DirectionRules& rules) {
+  Millis longest{0};
+  for (const RateLimit& limit : rules.limits) longest = std::max(longest, limit.period);
+  return longest;
+}
+
+// The text is a sequence of records, each a letter and integers in milliseconds and instances:
+// P first last capacity, C at delta, O at, I at.
+class Reader {
+ public:
+  explicit Reader(std::string_view text) : text_(text) {}
+
+  [[nodiscard]] bool AtEnd() const { return text_.empty(); }
+  char Letter() {
+    const char letter = text_.front();
+    text_.remove_prefix(1);
+    return letter;
+  }
+  std::optional<int64_t> Integer() {
+    int64_t value = 0;
+    const auto [end, error] = std::from_chars(text_.data(), text_.data() + text_.size(), value);
+    if (error != std::errc()) return std::nullopt;
+    text_.remove_prefix(static_cast<size_t>(end - text_.data()));
+    if (!text_.empty() && text_.front() == ' ') text_.remove_prefix(1);
+    return value;
+  }
+  std::optional<TimePoint> Time() {
+    const auto ms = Integer();
+    if (!ms) return std::nullopt;
+    return TimePoint(Millis(*ms));
+  }
+
+ private:
+  std::string_view text_;
+};
+
+std::string Number(int64_t value) { return std::to_string(value) + " "; }
+std::string Number(TimePoint t) { return Number(t.time_since_epoch().count()); }
+
+}  // namespace
+
+bool History::AddProposal(TimePoint at, int capacity) {
+  if (!proposals_.empty() && proposals_.back().capacity == capacity) {
+    proposals_.back().last = std::max(proposals_.back().last, at);
+    return false;
+  }
+  proposals_.push_back({.first = at, .last = at, .capacity = capacity});
+  return true;
+}
+
+void History::AddChange(TimePoint at, int delta) {
+  changes_.push_back({.at = at, .delta = delta});
+  (delta > 0 ? last_out_ : last_in_) = at;
+}
+
+void History::Forget(TimePoint now, const ScalingRules& rules) {
+  const TimePoint oldest_proposal =
+      now - std::max(rules.up.stabilization, rules.down.stabilization);
+  std::erase_if(proposals_, [&](const ProposalRun& run) {
+    return run.last < oldest_proposal && &run != &proposals_.back();
+  });
+  const TimePoint oldest_change =
+      now - std::max(LongestPeriod(rules.up), LongestPeriod(rules.down));
+  std::erase_if(changes_, [&](const AppliedChange& change) { return change.at < oldest_change; });
+}
+
+void History::Resume(TimePoint now) {
+  if (!proposals_.empty()) proposals_.back().last = std::max(proposals_.back().last, now);
+}
+
+std::string History::Encode() const {
+  std::string text;
+  for (const ProposalRun& run : proposals_) {
+    text += "P" + Number(run.first) + Number(run.last) + Number(run.capacity);
+  }
+  for (const AppliedChange& change : changes_) {
+    text += "C" + Number(change.at) + Number(change.delta);
+  }
+  if (last_out_) text += "O" + Number(*last_out_);
+  if (last_in_) text += "I" + Number(*last_in_);
+  return text;
+}
+
+Result<History> History::Decode(std::string_view text) {
+  History history;
+  Reader reader(text);
+  const Error malformed{ErrorKind::kInvalid, "the stored history is malformed"};
+  const auto fits = [](std::optional<int64_t> n) {
+    return n && *n >= INT32_MIN && *n <= INT32_MAX;
+  };
+  while (!reader.AtEnd()) {
+    const char letter = reader.Letter();
+    const auto at = reader.Time();
+    if (!at) return malformed;
+    if (letter == 'P') {
+      const auto last = reader.Time();
+      const auto capacity = reader.Integer();
+      if (!last || !fits(capacity)) return malformed;
+      history.proposals_.push_back({*at, *last, static_cast<int>(*capacity)});
+    } else if (letter == 'C') {
+      const auto delta = reader.Integer();
+      if (!fits(delta)) return malformed;
+      history.changes_.push_back({*at, static_cast<int>(*delta)});
+    } else if (letter == 'O') {
+      history.last_out_ = *at;
+    } else if (letter == 'I') {
+      history.last_in_ = *at;
+    } else {
+      return malformed;
+    }
+  }
+  return history;
+}
+
+}  // namespace autoscale
