@@ -1,0 +1,73 @@
+#!/bin/bash
+# Unpacks Prometheus and nginx with its Lua module into a private folder and starts nothing.
+#
+#   deploy/fetch-parts.sh [DIR]                (default: build/parts)
+#
+# Installing these packages would start and enable services; unpacking them needs no root and leaves
+# the machine as it was. Without a package source, programs that are installed already are used.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+dir=${1:-build/parts}
+packages=(prometheus nginx nginx-common libnginx-mod-http-lua libnginx-mod-http-ndk lua-resty-core
+          lua-resty-lrucache lua-cjson libluajit2-5.1-2 libluajit2-5.1-common)
+libraries=(libssl3 libpcre2-8-0 libcrypt1 zlib1g)  # of nginx, on a machine that lacks them
+
+triplet=$(basename "$(ls -d /usr/lib/*-linux-gnu | head -1)")
+
+complete() {  # every file that is started or loaded from the folder
+  [[ -x $1/usr/bin/prometheus && -x $1/usr/sbin/nginx &&
+     -e $1/usr/lib/nginx/modules/ngx_http_lua_module.so &&
+     -e $1/usr/lib/nginx/modules/ndk_http_module.so &&
+     -e $1/usr/share/lua/5.1/resty/core.lua && -e $1/usr/lib/$triplet/lua/5.1/cjson.so ]]
+}
+
+runs() {
+  LD_LIBRARY_PATH=$1/usr/lib/$triplet:$1/lib/$triplet "$1/usr/sbin/nginx" -v >/dev/null 2>&1 &&
+    "$1/usr/bin/prometheus" --version >/dev/null 2>&1
+}
+
+unpack() {  # unpack INTO PACKAGE...
+  local into=$1 deb
+  shift
+  rm -rf "$into/.debs"
+  mkdir -p "$into/.debs"
+  # Downloading as oneself: apt's own user could not write into the folder.
+  (cd "$into/.debs" && apt-get -q -q -o APT::Sandbox::User="$(id -un)" download "$@") || return 1
+  for deb in "$into"/.debs/*.deb; do dpkg -x "$deb" "$into" || return 1; done
+  rm -rf "$into/.debs"
+}
+
+fetch() {
+  unpack "$fresh" "${packages[@]}" || return 1
+  runs "$fresh" || unpack "$fresh" "${libraries[@]}" || return 1
+  complete "$fresh" && runs "$fresh"
+}
+
+refresh_lists() {  # only root may; needed when there are none, or they name superseded versions
+  if [[ $EUID -eq 0 ]]; then apt-get -q -q update
+  elif command -v sudo >/dev/null; then sudo apt-get -q -q update
+  else return 1; fi
+}
+
+if complete "$dir" && runs "$dir"; then exit 0; fi
+rm -rf "$dir"
+mkdir -p "$(dirname "$dir")"
+fresh=$(mktemp -d "$dir.XXXXXX")
+trap 'rm -rf "$fresh"' EXIT
+
+echo "fetch-parts: unpacking prometheus and nginx into $dir"
+if fetch 2>"$fresh/.errors" || { refresh_lists && fetch; }; then
+  rm -f "$fresh/.errors"
+  chmod 755 "$fresh"
+  mv -T "$fresh" "$dir" 2>/dev/null || complete "$dir"  # someone else may have been faster
+elif complete / && runs /; then
+  echo "fetch-parts: no download; using the prometheus and nginx that are installed"
+  mkdir "$fresh/installed"
+  ln -s /usr "$fresh/installed/usr"
+  mv "$fresh/installed" "$dir"
+else
+  echo "fetch-parts: could not download ${packages[*]}, and they are not installed: check the" \
+       "network and that 'apt-get update' works" >&2
+  exit 1
+fi

@@ -1,0 +1,56 @@
+#!/bin/bash
+# Installs what building, testing and linting need on Debian 12, and nothing that is already there.
+#
+#   deploy/install-deps.sh [build] [lint]      (default: build)
+#
+# Does nothing, and needs no root, when all is installed. None of these packages starts a service;
+# Prometheus and nginx, which would, are unpacked privately by fetch-parts.sh instead.
+set -euo pipefail
+
+BUILD_PACKAGES=(
+  g++ cmake ninja-build pkg-config ccache lld
+  libgrpc++-dev libprotobuf-dev protobuf-compiler protobuf-compiler-grpc
+  prometheus-cpp-dev libcurl4-openssl-dev libcli11-dev libluajit2-5.1-dev libsqlite3-dev
+  libspdlog-dev libyaml-cpp-dev libsimdjson-dev nlohmann-json3-dev libsystemd-dev
+  libcivetweb-dev libseccomp-dev libgtest-dev libbenchmark-dev
+)
+LINT_PACKAGES=(clang-format clang-tidy)
+
+wanted=()
+for group in "${@:-build}"; do
+  case $group in
+    build) wanted+=("${BUILD_PACKAGES[@]}") ;;
+    lint) wanted+=("${LINT_PACKAGES[@]}") ;;
+    *) echo "install-deps: unknown group '$group': build or lint" >&2; exit 2 ;;
+  esac
+done
+
+if ! command -v dpkg-query >/dev/null; then
+  echo "install-deps: this is not a Debian system; install the equivalents of: ${wanted[*]}" >&2
+  exit 1
+fi
+
+installed=$(dpkg-query -W -f='${db:Status-Status} ${Package}\n' "${wanted[@]}" 2>/dev/null |
+            awk '$1 == "installed" { print $2 }' || true)
+missing=()
+for package in "${wanted[@]}"; do
+  grep -qxF "$package" <<<"$installed" || missing+=("$package")
+done
+[[ ${#missing[@]} -eq 0 ]] && exit 0
+
+as_root=()
+if [[ $EUID -ne 0 ]]; then
+  if ! command -v sudo >/dev/null; then
+    echo "install-deps: not root and no sudo; run this as root once, then again as yourself:" >&2
+    echo "  apt-get update && apt-get install -y --no-install-recommends ${missing[*]}" >&2
+    exit 1
+  fi
+  as_root=(sudo)
+fi
+
+# --no-remove: never at the price of something the machine has. The lock is waited for, as
+# unattended-upgrades may hold it.
+apt=("${as_root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get -q -o DPkg::Lock::Timeout=300)
+echo "install-deps: installing ${missing[*]}"
+"${apt[@]}" update
+"${apt[@]}" install -y --no-install-recommends --no-remove "${missing[@]}"
