@@ -42,7 +42,10 @@ Result<std::string> ReadSecret(const SecretRef& ref);
 
 // "250ms", "15s", "5m", "1h30m", "2d"; never a bare number. Error: a sentence that shows the form.
 Result<Millis> ParseDuration(std::string_view text);
-std::string FormatDuration(Millis d);  // the shortest such text
+std::string FormatDuration(Millis d);  // such text, largest units first: "1m30s", "1500ms", "0s"
+
+// "512", "16KiB", "64MiB", "2GiB": bytes. Error: a sentence that shows the form.
+Result<int64_t> ParseBytes(std::string_view text);
 
 struct DurationRange {
   Millis min{0};
@@ -81,6 +84,7 @@ class Section {
   std::optional<double> OptionalDouble(std::string_view key, DoubleRange range = {});
   bool Bool(std::string_view key, bool fallback);
   Millis Duration(std::string_view key, Millis fallback, DurationRange range = {});
+  int64_t Bytes(std::string_view key, int64_t fallback, IntRange range = {1, INT64_MAX});
   // One of `choices` ({text, value} by position); answers the position.
   size_t Choice(std::string_view key, size_t fallback, const std::vector<std::string>& choices);
   std::vector<std::string> Strings(std::string_view key);  // a list of strings; absent: empty
@@ -90,9 +94,11 @@ class Section {
   std::vector<Section> Children(std::string_view key);                // a list of mappings
   // A mapping of names to scalars, kept as written: {name, text}.
   std::vector<std::pair<std::string, std::string>> StringMap(std::string_view key);
+  // The value itself, for keys that take more than one form; absent: an undefined node.
+  YAML::Node Raw(std::string_view key);
 
   // Reports every key that was never asked for ("unknown key 'pots'; did you mean 'ports'?").
-  // Call it last; children check themselves.
+  // Call it last; children check themselves. Calling it again reports nothing more.
   void Finish();
 
   // Reports a fault at the key's line (or at the section's own when key is empty or absent).
