@@ -1,4 +1,4 @@
-// sd_notify: READY, STATUS, STOPPING, RELOADING and WATCHDOG, silent when systemd did not start us.
+// sd_notify: READY, STATUS, STOPPING and WATCHDOG, silent when systemd did not start us.
 #pragma once
 
 #include <optional>
