@@ -11,7 +11,7 @@ cd "$(dirname "$0")/.."
 dir=${1:-build/parts}
 packages=(prometheus nginx nginx-common libnginx-mod-http-lua libnginx-mod-http-ndk lua-resty-core
           lua-resty-lrucache lua-cjson libluajit2-5.1-2 libluajit2-5.1-common)
-libraries=(libssl3 libpcre2-8-0 libcrypt1 zlib1g)  # of nginx, on a machine that lacks them
+libraries=(libpcre3 libssl3 libpcre2-8-0 libcrypt1 zlib1g)  # of nginx, on a machine that lacks them
 
 triplet=$(basename "$(ls -d /usr/lib/*-linux-gnu | head -1)")
 
@@ -22,9 +22,10 @@ complete() {  # every file that is started or loaded from the folder
      -e $1/usr/share/lua/5.1/resty/core.lua && -e $1/usr/lib/$triplet/lua/5.1/cjson.so ]]
 }
 
-runs() {
-  LD_LIBRARY_PATH=$1/usr/lib/$triplet:$1/lib/$triplet "$1/usr/sbin/nginx" -v >/dev/null 2>&1 &&
-    "$1/usr/bin/prometheus" --version >/dev/null 2>&1
+runs() {  # its programs and modules find all their libraries
+  local libraries=$1/usr/lib/$triplet:$1/lib/$triplet
+  ! LD_LIBRARY_PATH=$libraries ldd "$1/usr/bin/prometheus" "$1/usr/sbin/nginx" \
+    "$1"/usr/lib/nginx/modules/ngx_http_lua_module.so 2>&1 | grep -q 'not found'
 }
 
 unpack() {  # unpack INTO PACKAGE...
