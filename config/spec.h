@@ -87,6 +87,7 @@ struct ServiceSpec {
       std::chrono::seconds(30)};  // in-flight requests are waited for at most so long
   Millis start_timeout{std::chrono::minutes(5)};  // an instance not ready by then is replaced
   bool dry_run = false;
+  uint64_t content_hash = 0;  // equal for two loads that would make the same of this service
 };
 
 struct GatewaySpec {

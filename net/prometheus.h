@@ -31,7 +31,7 @@ class Answer {
   struct Row {
     std::string_view key;        // values of `by` joined by '\x1f'
     std::string_view instance;   // empty unless asked for
-    double value = 0;            // may be NaN or infinite
+    std::optional<double> value;  // may be NaN or infinite; absent: only the series answered
     std::optional<float> age_s;  // newest underlying sample, against the server's own clock
     int series = -1;             // how many series answered; -1: not asked for
   };
@@ -63,8 +63,8 @@ class PrometheusClient {
  public:
   PrometheusClient(HttpClient& http, PrometheusOptions options);
   // On the loop's thread; calls back there, once. Warnings in the answer are errors here too: a
-  // partial answer must not pass for a whole one.
-  void Query(const MetricQuery& query, std::function<void(Result<Answer>)> done);
+  // partial answer must not pass for a whole one. `timeout` bounds the exchange, besides the options'.
+  void Query(const MetricQuery& query, Millis timeout, std::function<void(Result<Answer>)> done);
 
  private:
   HttpClient& http_;

@@ -1,0 +1,416 @@
+#include "daemon/controller/controller.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "daemon/metrics/collect.h"
+#include "daemon/telemetry/log.h"
+#include "engine/decision/decide.h"
+
+namespace autoscale {
+namespace {
+
+// Of an interval, what may pass until the answers must be in.
+constexpr double kDeadlineShare = 0.8;
+constexpr Millis kLongestPatience{1000};
+constexpr Millis kStoreRetry{1000};
+constexpr Millis kPruneEvery = std::chrono::minutes(10);
+constexpr int kDecisionsKept = 1000;  // a service
+constexpr size_t kActionsKept = 50;   // a decision
+
+}  // namespace
+
+// Services of one interval, their queries, and the tick under way.
+struct Controller::Group {
+  Millis interval{0};
+  TimePoint next;
+  std::vector<Service*> services;
+  std::vector<PlannedQuery> plan;
+
+  bool running = false;
+  uint64_t round = 0;  // of the tick under way: an answer that comes later than its tick is dropped
+  TimePoint deadline;
+  size_t outstanding = 0;
+  std::vector<std::optional<Result<Answer>>> answers;  // parallel to plan
+};
+
+// One service in one tick.
+struct Controller::Case {
+  Service* service = nullptr;
+  Evaluation evaluation;
+};
+
+Controller::Controller(ControllerOptions options)
+    : options_(std::move(options)), last_decision_(options_.store.last_decision_id()) {}
+Controller::~Controller() = default;
+
+void Controller::Step() {
+  const TimePoint now = options_.clock.Now();
+  for (auto& group : groups_) {
+    if (now >= group->next) Begin(*group, now);
+  }
+  for (auto& group : groups_) {
+    if (!IsComplete(*group, now)) continue;
+    std::vector<Case> cases = Collect(*group, now);
+    Evaluate(cases, now);
+    for (Case& one : cases) Decide(one, now);
+  }
+  Journal(now);
+  Conclude();
+}
+
+Millis Controller::Patience() const {
+  const TimePoint now = options_.clock.Now();
+  TimePoint next = now + kLongestPatience;
+  for (const auto& group : groups_) {
+    next = std::min(next, group->next);
+    if (group->running) next = std::min(next, group->deadline);
+  }
+  if (const auto look = options_.fleet.NextLook(now)) next = std::min(next, *look);
+  return std::max(next - now, Millis(0));
+}
+
+// --- Collect
+// ---------------------------------------------------------------------------------------
+
+void Controller::Begin(Group& group, TimePoint now) {
+  while (group.next <= now) {
+    // Missed turns are skipped, never stacked: the first of them is this tick.
+    group.next += group.interval;
+    if (group.next <= now) ++options_.counters.ticks_skipped;
+  }
+  if (group.running) {
+    ++options_.counters.ticks_skipped;
+    return;
+  }
+  const auto share = FromSeconds(ToSeconds(group.interval) * kDeadlineShare);
+  const Millis timeout = std::min(share, options_.query_timeout);
+  group.running = true;
+  ++group.round;
+  group.deadline = now + timeout;
+  group.outstanding = group.plan.size();
+  group.answers.clear();
+  group.answers.resize(group.plan.size());
+  for (size_t i = 0; i < group.plan.size(); ++i) {
+    options_.metrics.Ask(group.plan[i].query, timeout,
+                         [this, at = &group, generation = generation_, round = group.round,
+                          i](Result<Answer> answer) {
+                           if (generation != generation_ || round != at->round || !at->running) {
+                             return;
+                           }
+                           at->answers[i] = std::move(answer);
+                           --at->outstanding;
+                         });
+  }
+}
+
+bool Controller::IsComplete(const Group& group, TimePoint now) const {
+  return group.running && (group.outstanding == 0 || now >= group.deadline);
+}
+
+std::vector<Controller::Case> Controller::Collect(Group& group, TimePoint now) {
+  group.running = false;
+  ticked_ = true;
+  ++options_.counters.ticks;
+  std::vector<Case> cases;
+  cases.reserve(group.services.size());
+  for (Service* service : group.services) {
+    const Member* member = options_.fleet.Find(service->spec->name);
+    if (member == nullptr || !member->observed) continue;  // the provider has not told yet
+    options_.fleet.Anchor(service->spec->name);
+    service->samples.resize(service->spec->metrics.size());
+    service->last_tick = now;
+    service->capacity = CapacityOf(*member);
+    cases.push_back({.service = service});
+  }
+  for (size_t i = 0; i < group.plan.size(); ++i) Distribute(group, i, now);
+  return cases;
+}
+
+// Hands each service its rows of one answer. Rows and uses are both in the order of their keys.
+void Controller::Distribute(Group& group, size_t query, TimePoint now) {
+  const PlannedQuery& planned = group.plan[query];
+  const std::optional<Result<Answer>>& answer = group.answers[query];
+  std::shared_ptr<const std::string> error;
+  if (!answer) {
+    error = std::make_shared<const std::string>("Prometheus did not answer in time");
+  } else if (!answer->ok()) {
+    error = std::make_shared<const std::string>(answer->error().message);
+  }
+  if (error) {
+    LogWarning("a query failed", {{"query", planned.query.value}, {"error", *error}});
+  }
+  const Answer::Row* row = error ? nullptr : (*answer)->rows().data();
+  const Answer::Row* const end = error ? nullptr : row + (*answer)->rows().size();
+  for (const PlannedUse& use : planned.uses) {
+    Service& service = *group.services[use.service];
+    if (service.samples.empty()) continue;
+    const MetricUse& metric = service.spec->metrics[use.metric];
+    Sample& sample = service.samples[use.metric];
+    if (error) {
+      sample = MakeErrorSample(error);
+      continue;
+    }
+    while (row != end && row->key < metric.key) ++row;
+    const Answer::Row* last = row;
+    while (last != end && last->key == metric.key) ++last;
+    sample = MakeSample(*metric.spec, {row, last}, InstancesFor(*metric.spec, service, now));
+  }
+}
+
+// What the metric is held against; nothing where it does not ask.
+std::vector<KnownInstance> Controller::InstancesFor(const MetricSpec& spec, const Service& service,
+                                                    TimePoint now) const {
+  std::vector<KnownInstance> known;
+  const bool asks =
+      !spec.instance_label.empty() || spec.expect.kind == Expectation::Kind::kInstances;
+  const Member* member = asks ? options_.fleet.Find(service.spec->name) : nullptr;
+  if (member == nullptr) return known;
+  known.reserve(member->instances.size());
+  for (const Instance& instance : member->instances) {
+    known.push_back({.id = instance.id,
+                     .endpoint = instance.endpoint,
+                     .ready = IsReady(instance),
+                     .serving_for = now - instance.since});
+  }
+  return known;
+}
+
+// --- Evaluate, decide
+// ------------------------------------------------------------------------------
+
+void Controller::Evaluate(std::vector<Case>& cases, TimePoint now) {
+  std::vector<EvaluationRequest> requests;
+  requests.reserve(cases.size());
+  for (const Case& one : cases) {
+    const Service& service = *one.service;
+    requests.push_back({.policy = service.spec->policy,
+                        .snapshot = {.service = service.spec->name,
+                                     .now = now,
+                                     .capacity = service.capacity,
+                                     .bounds = service.spec->rules.bounds,
+                                     .metrics = service.spec->declared,
+                                     .samples = service.samples,
+                                     .params = &service.spec->params,
+                                     .state = service.policy_state}});
+  }
+  std::vector<Evaluation> evaluations = options_.evaluator.Evaluate(requests);
+  options_.counters.evaluations += evaluations.size();
+  for (size_t i = 0; i < cases.size(); ++i) cases[i].evaluation = std::move(evaluations[i]);
+}
+
+void Controller::Decide(Case& one, TimePoint now) {
+  Service& service = *one.service;
+  const ScalingRules& rules = service.spec->rules;
+  bool changed = false;
+  if (one.evaluation.state && *one.evaluation.state != service.policy_state) {
+    service.policy_state = std::move(*one.evaluation.state);
+    changed = true;
+  }
+  service.proposal = std::move(one.evaluation.proposal);
+  changed |= service.history.AddProposal(now, service.proposal.capacity);
+  service.decision =
+      autoscale::Decide(rules, service.proposal, service.capacity, now, service.history);
+  if (service.paused) {
+    const int wanted = service.decision.desired;
+    service.decision.desired = service.capacity.desired;
+    service.decision.stages.push_back({.name = "pause",
+                                       .before = wanted,
+                                       .after = service.capacity.desired,
+                                       .reason = "paused: " + service.pause_reason});
+  }
+  if (service.proposal.cause == HoldCause::kFault) ++options_.counters.policy_faults;
+  if (service.proposal.cause == HoldCause::kMetric) ++options_.counters.holds_for_metrics;
+
+  const int delta = service.decision.desired - service.capacity.desired;
+  if (delta != 0) Apply(service, delta, now);
+  if (!service.spec->dry_run && service.desired != service.decision.desired) {
+    service.desired = service.decision.desired;
+    changed = true;
+  }
+  changed |= delta != 0;
+  service.history.Forget(now, rules);
+  if (changed) batch_.services.push_back(RowOf(service));
+  const uint64_t outcome = OutcomeOf(service);
+  if (outcome == service.outcome && (delta == 0 || service.spec->dry_run)) return;
+  service.outcome = outcome;
+  Open(service);
+}
+
+// A changed capacity: from now on it is what ought to be.
+void Controller::Apply(Service& service, int delta, TimePoint now) {
+  service.history.AddChange(now, delta);
+  service.last_change = now;
+  ++service.generation;
+  ++(delta > 0 ? options_.counters.decisions_out : options_.counters.decisions_in);
+  options_.fleet.SetDesired(service.spec->name, service.decision.desired);
+}
+
+// Gives the last tick's decision a number and a row, and gathers what comes of it.
+void Controller::Open(Service& service) {
+  if (service.open) batch_.decisions.push_back(std::move(*service.open));
+  service.last_stored = ++last_decision_;
+  service.open = std::make_unique<DecisionRecord>(RecordOf(service, service.last_stored));
+  batch_.decisions.push_back(*service.open);
+  open_.insert(&service);
+  const Decision& decision = service.decision;
+  const auto log = service.proposal.cause == HoldCause::kFault ? LogError : LogInfo;
+  log(decision.before == decision.desired ? "hold" : "scale",
+      {{"service", service.spec->name},
+       {"decision", service.last_stored},
+       {"from", static_cast<int64_t>(decision.before)},
+       {"to", static_cast<int64_t>(decision.desired)},
+       {"reason", decision.reason},
+       {"at", service.proposal.at},
+       {"dry_run", service.spec->dry_run}});
+}
+
+void Controller::Note(const std::string& name, std::string text) {
+  Service* service = FindService(name);
+  if (service == nullptr) {
+    LogInfo(text, {{"service", name}});
+    return;
+  }
+  // A dry run says the same on every tick; once a decision is enough.
+  if (service->spec->dry_run && !service->open) return;
+  if (!service->open) Open(*service);
+  LogInfo(text, {{"service", name}, {"decision", service->open->id}});
+  if (service->open->actions.size() < kActionsKept) {
+    service->open->actions.push_back({options_.clock.Now(), std::move(text)});
+  }
+}
+
+// --- Journal, reconcile, publish
+// -------------------------------------------------------------------
+
+void Controller::Journal(TimePoint now) {
+  options_.fleet.Reconcile(now, batch_);
+  if (!batch_.empty()) {
+    if (now < store_retry_) return;
+    batch_.now = now;
+    if (const Status stored = options_.store.Commit(batch_); !stored.ok()) {
+      // What is not stored is not done: the calls that follow from it wait.
+      ++options_.counters.store_errors;
+      store_retry_ = now + kStoreRetry;
+      store_problem_ = stored.error().message;
+      LogError("nothing is acted on until it can be stored", {{"error", store_problem_}});
+      return;
+    }
+    ++options_.counters.store_commits;
+    store_problem_.clear();
+    batch_ = {};
+  }
+  options_.fleet.Act(now);
+  for (const std::string& left : options_.fleet.TakeLeft()) {
+    batch_.removed_services.push_back(left);
+    LogInfo("removed: its instances have ended", {{"service", left}});
+  }
+  if (now >= next_prune_) {
+    next_prune_ = now + kPruneEvery;
+    if (const Status pruned = options_.store.PruneDecisions(kDecisionsKept); !pruned.ok()) {
+      LogWarning("old decisions could not be dropped", {{"error", pruned.error().message}});
+    }
+  }
+}
+
+// Closes the decisions whose consequences have all come in.
+void Controller::Conclude() {
+  for (auto it = open_.begin(); it != open_.end();) {
+    Service& service = **it;
+    if (!service.spec->dry_run && !options_.fleet.IsSettled(service.spec->name)) {
+      ++it;
+      continue;
+    }
+    if (service.open && !service.open->actions.empty()) {
+      batch_.decisions.push_back(std::move(*service.open));
+    }
+    service.open.reset();
+    it = open_.erase(it);
+  }
+}
+
+// --- Services
+// --------------------------------------------------------------------------------------
+
+Service* Controller::FindService(const std::string& name) {
+  const auto it = by_name_.find(name);
+  return it == by_name_.end() ? nullptr : it->second;
+}
+
+Status Controller::Start(const std::vector<ServiceSpec>& specs) {
+  const TimePoint now = options_.clock.Now();
+  auto rows = options_.store.ReadServices();
+  if (!rows.ok()) return std::move(rows).error().Within("reading the services stored");
+  auto instances = options_.store.ReadInstances();
+  if (!instances.ok()) return std::move(instances).error().Within("reading the instances stored");
+
+  std::unordered_map<std::string, ServiceRow*> row_of;
+  for (ServiceRow& row : *rows) row_of[row.name] = &row;
+  std::unordered_map<std::string, std::vector<InstanceRow>> instances_of;
+  for (InstanceRow& row : *instances) instances_of[row.service].push_back(std::move(row));
+
+  for (const ServiceSpec& spec : specs) {
+    const auto row = row_of.find(spec.name);
+    if (row != row_of.end()) row->second->history.Resume(now);
+    Put(std::make_shared<const ServiceSpec>(spec), row == row_of.end() ? nullptr : row->second,
+        std::move(instances_of[spec.name]));
+    instances_of.erase(spec.name);
+  }
+  for (const auto& [name, left] : instances_of) {
+    if (left.empty()) continue;
+    LogWarning(
+        "the store knows instances of a service that is not configured any more; they run on",
+        {{"service", name}, {"instances", static_cast<int64_t>(left.size())}});
+  }
+  Regroup(now);
+  return Ok{};
+}
+
+void Controller::Put(std::shared_ptr<const ServiceSpec> spec, const ServiceRow* row,
+                     std::vector<InstanceRow> instances) {
+  Service* service = FindService(spec->name);
+  if (service == nullptr) {
+    service = services_.emplace_back(std::make_unique<Service>()).get();
+    by_name_[spec->name] = service;
+    if (row != nullptr) {
+      service->desired = row->desired;
+      service->generation = row->generation;
+      service->paused = row->paused;
+      service->pause_reason = row->pause_reason;
+      service->policy_state = row->policy_state;
+      service->history = row->history;
+    }
+  }
+  service->spec = spec;
+  service->samples.clear();
+  options_.fleet.Put(std::move(spec), service->desired, std::move(instances));
+}
+
+// Services by interval. Groups begin apart, so that their queries do not all come at once; services
+// of one group stay together, so that they share queries.
+void Controller::Regroup(TimePoint now) {
+  std::sort(services_.begin(), services_.end(),
+            [](const auto& a, const auto& b) { return a->spec->name < b->spec->name; });
+  std::map<Millis, std::unique_ptr<Group>> by_interval;
+  for (auto& service : services_) {
+    std::unique_ptr<Group>& group = by_interval[service->spec->interval];
+    if (!group) group = std::make_unique<Group>();
+    group->interval = service->spec->interval;
+    group->services.push_back(service.get());
+  }
+  std::map<Millis, TimePoint> next;
+  for (const auto& group : groups_) next[group->interval] = group->next;
+  groups_.clear();
+  ++generation_;
+  for (auto& [interval, group] : by_interval) {
+    const auto kept = next.find(interval);
+    group->next =
+        kept != next.end() ? kept->second : now + Millis(13) * static_cast<int>(groups_.size());
+    std::vector<std::shared_ptr<const ServiceSpec>> specs;
+    for (const Service* service : group->services) specs.push_back(service->spec);
+    group->plan = PlanQueries(specs);
+    groups_.push_back(std::move(group));
+  }
+}
+
+}  // namespace autoscale

@@ -1,0 +1,590 @@
+#include "daemon/fleet/fleet.h"
+
+#include <algorithm>
+#include <cstdio>
+#include <utility>
+
+namespace autoscale {
+namespace {
+
+// Everything is observed anew this often even where the provider reports changes by itself.
+constexpr Millis kResync = std::chrono::seconds(60);
+// A gateway that has nothing to drain is asked this often whether it still holds its lists.
+constexpr Millis kInspectIdle = std::chrono::seconds(2);
+constexpr Millis kInspectDraining{40};
+constexpr Millis kFirstRetry{200};
+constexpr Millis kLongestRetry = std::chrono::seconds(5);
+
+std::string ToText(uint64_t epoch, uint64_t sequence) {
+  return std::to_string(epoch) + "." + std::to_string(sequence);
+}
+
+}  // namespace
+
+// One gateway, as live or recording services see it.
+struct Fleet::Channel {
+  std::string name;
+  Gateway* adapter = nullptr;
+  std::unordered_map<std::string, std::string> services;  // by upstream
+  bool busy = false;
+  TimePoint next;
+};
+
+Fleet::Fleet(FleetOptions options) : options_(std::move(options)) {}
+Fleet::~Fleet() = default;
+
+Member* Fleet::FindMember(const std::string& service) {
+  const auto it = members_.find(service);
+  return it == members_.end() ? nullptr : it->second.get();
+}
+
+const Member* Fleet::Find(const std::string& service) const {
+  const auto it = members_.find(service);
+  return it == members_.end() ? nullptr : it->second.get();
+}
+
+void Fleet::Note(const Member& member, std::string text) {
+  options_.note(member.spec->name, (member.rehearsal ? "dry run: " : "") + std::move(text));
+}
+
+void Fleet::Put(std::shared_ptr<const ServiceSpec> spec, int desired,
+                std::vector<InstanceRow> rows) {
+  std::unique_ptr<Member>& slot = members_[spec->name];
+  if (!slot) slot = std::make_unique<Member>();
+  Member& member = *slot;
+  const bool fresh = member.spec == nullptr;
+  const bool rehearsed = member.rehearsal;
+  std::vector<Link> old_links = std::exchange(member.links, {});
+  if (!fresh) DropLinks(member, old_links);
+  member.spec = std::move(spec);
+  member.rehearsal = member.spec->dry_run;
+  member.leaving = false;
+  const Adapters& adapters = member.rehearsal ? options_.recording : options_.live;
+  member.provider = adapters.providers.at(member.spec->provider);
+  BuildLinks(member, std::move(old_links));
+  if (fresh) {
+    member.desired = desired;
+    for (InstanceRow& row : rows) {
+      member.instances.push_back({.id = std::move(row.id),
+                                  .endpoint = std::move(row.endpoint),
+                                  .phase = row.phase,
+                                  .since = row.since,
+                                  .deadline = row.deadline,
+                                  .stored = true});
+    }
+    std::sort(member.instances.begin(), member.instances.end(),
+              [](const Instance& a, const Instance& b) { return a.id < b.id; });
+  } else if (rehearsed != member.rehearsal) {
+    for (Instance& instance : member.instances) instance.stored = false;
+  }
+  Observe({&member});
+}
+
+void Fleet::Remove(const std::string& service) {
+  Member* member = FindMember(service);
+  if (member == nullptr) return;
+  if (member->rehearsal) {
+    DropLinks(*member, member->links);
+    members_.erase(service);
+    return;
+  }
+  member->leaving = true;
+  member->desired = 0;
+  Touch(service);
+}
+
+void Fleet::SetDesired(const std::string& service, int desired) {
+  Member* member = FindMember(service);
+  if (member == nullptr || member->desired == desired) return;
+  member->desired = desired;
+  Touch(service);
+}
+
+void Fleet::Anchor(const std::string& service) {
+  Member* member = FindMember(service);
+  if (member == nullptr || !member->rehearsal || !member->observed) return;
+  std::erase_if(member->instances,
+                [](const Instance& i) { return !i.reported || i.state == InstanceState::kGone; });
+  for (Instance& instance : member->instances) {
+    if (instance.state == InstanceState::kReady || instance.state == InstanceState::kUnready) {
+      instance.phase = InstancePhase::kServing;
+    } else if (instance.phase != InstancePhase::kServing) {
+      instance.phase = InstancePhase::kStarting;
+    }
+    instance.asked.reset();
+    instance.deadline.reset();
+    instance.stored = true;
+  }
+  member->launch_failures = 0;
+  member->desired = static_cast<int>(member->instances.size());
+}
+
+// --- What exists
+// -----------------------------------------------------------------------------------
+
+void Fleet::Observe(std::vector<Member*> members) {
+  std::map<Provider*, std::vector<TargetRef>> by_provider;
+  for (const Member* member : members) {
+    by_provider[member->provider].push_back({member->spec->name, member->spec->target});
+  }
+  for (auto& [provider, targets] : by_provider) {
+    std::vector<std::string> asked;
+    asked.reserve(targets.size());
+    for (const TargetRef& target : targets) asked.push_back(target.service);
+    options_.courier.ToLoop([this, provider = provider, asked = std::move(asked),
+                             targets = std::move(targets)]() mutable {
+      provider->Observe(std::move(targets), [this, asked = std::move(asked)](auto answer) mutable {
+        options_.courier.ToTick([this, asked = std::move(asked), answer = std::move(answer)] {
+          TakeObservations(asked, answer);
+        });
+      });
+    });
+  }
+}
+
+void Fleet::TakeObservations(const std::vector<std::string>& asked,
+                             const Result<std::vector<Observation>>& answer) {
+  const TimePoint now = options_.clock.Now();
+  if (!answer.ok()) {
+    for (const std::string& service : asked) {
+      if (Member* member = FindMember(service)) member->problem = answer.error().message;
+    }
+    next_resync_ = std::min(next_resync_, now + std::chrono::seconds(1));
+    return;
+  }
+  for (const Observation& observation : *answer) {
+    Member* member = FindMember(observation.service);
+    if (member == nullptr) continue;
+    for (const ObservedInstance& observed : observation.instances) {
+      TakeObservation(*member, observed, now);
+    }
+    for (Instance& instance : member->instances) {
+      const bool there =
+          std::any_of(observation.instances.begin(), observation.instances.end(),
+                      [&](const ObservedInstance& observed) { return observed.id == instance.id; });
+      // One only asked for may be on its way; everything else that is not there is gone.
+      if (there || instance.phase == InstancePhase::kRequested) continue;
+      if (instance.phase == InstancePhase::kStarting && member->observed) continue;
+      instance.state = InstanceState::kGone;
+      instance.detail = "not found";
+    }
+    if (!member->observed) {
+      member->observed = true;
+      member->problem.clear();
+      // Nothing stored of the service but instances found: they are its capacity.
+      if (member->desired == 0) member->desired = static_cast<int>(member->instances.size());
+    }
+    Touch(observation.service);
+  }
+}
+
+void Fleet::OnInstance(const std::string& service, const ObservedInstance& observed) {
+  Member* member = FindMember(service);
+  if (member == nullptr || !member->observed) return;
+  TakeObservation(*member, observed, options_.clock.Now());
+  Touch(service);
+}
+
+// --- Gateways
+// --------------------------------------------------------------------------------------
+
+void Fleet::BuildLinks(Member& member, std::vector<Link> old_links) {
+  const Adapters& adapters = member.rehearsal ? options_.recording : options_.live;
+  for (const GatewayUse& use : member.spec->gateways) {
+    Gateway* adapter = adapters.gateways.at(use.gateway);
+    // A link that stays keeps what its gateway has confirmed.
+    const auto old = std::find_if(old_links.begin(), old_links.end(), [&](const Link& link) {
+      return link.adapter == adapter && link.upstream == use.upstream;
+    });
+    if (old != old_links.end()) {
+      member.links.push_back(std::move(*old));
+    } else {
+      member.links.push_back({.gateway = use.gateway,
+                              .upstream = use.upstream,
+                              .adapter = adapter,
+                              .capabilities = adapter->capabilities(),
+                              .epoch = options_.epoch});
+    }
+    std::unique_ptr<Channel>& channel = channels_[{use.gateway, member.rehearsal}];
+    if (!channel) {
+      channel = std::make_unique<Channel>();
+      channel->name = use.gateway;
+      channel->adapter = adapter;
+    }
+    channel->services[use.upstream] = member.spec->name;
+  }
+}
+
+void Fleet::DropLinks(const Member& member, const std::vector<Link>& links) {
+  for (const Link& link : links) {
+    const auto channel = channels_.find({link.gateway, member.rehearsal});
+    if (channel == channels_.end()) continue;
+    const auto service = channel->second->services.find(link.upstream);
+    if (service != channel->second->services.end() && service->second == member.spec->name) {
+      channel->second->services.erase(service);
+    }
+  }
+}
+
+void Fleet::Publish(Member& member, size_t index, TimePoint now) {
+  Link& link = member.links[index];
+  link.busy = true;
+  const uint64_t sequence = member.sequence;
+  UpstreamList list{.upstream = link.upstream,
+                    .version = {.epoch = link.epoch, .sequence = link.offset + sequence},
+                    .endpoints = member.endpoints,
+                    .may_be_empty = member.desired == 0};
+  ++options_.counters.gateway_publishes;
+  options_.courier.ToLoop([this, adapter = link.adapter, service = member.spec->name,
+                           gateway = link.gateway, sequence, now,
+                           list = std::move(list)]() mutable {
+    adapter->Publish(std::move(list), [this, service, gateway, sequence, now](Status status) {
+      options_.courier.ToTick([this, service, gateway, sequence, now, status] {
+        Member* found = FindMember(service);
+        if (found == nullptr) return;
+        for (Link& each : found->links) {
+          if (each.gateway == gateway) TakeConfirmation(*found, each, sequence, now, status);
+        }
+      });
+    });
+  });
+}
+
+void Fleet::TakeConfirmation(Member& member, Link& link, uint64_t sequence, TimePoint sent,
+                             const Status& status) {
+  const TimePoint now = options_.clock.Now();
+  link.busy = false;
+  Touch(member.spec->name);
+  if (status.ok()) {
+    const bool news = sequence > link.confirmed;
+    link.confirmed = std::max(link.confirmed, sequence);
+    link.failures = 0;
+    link.problem.clear();
+    const auto serving =
+        std::count_if(member.endpoints.begin(), member.endpoints.end(),
+                      [](const Endpoint& e) { return e.state == Endpoint::State::kServing; });
+    if (news && sequence == member.sequence) {
+      Note(member, "gateway " + link.gateway + " confirmed list " +
+                       ToText(link.epoch, link.offset + sequence) + " (" + std::to_string(serving) +
+                       " serving) after " + std::to_string((now - sent).count()) + " ms");
+    }
+    return;
+  }
+  ++options_.counters.gateway_errors;
+  if (link.problem != status.error().message) {
+    link.problem = status.error().message;
+    Note(member, "gateway " + link.gateway + " did not take the list: " + link.problem);
+  }
+  const int doublings = std::min(link.failures++, 5);
+  link.retry_at = now + std::min(kFirstRetry * (1 << doublings), kLongestRetry);
+  // It knows a higher version: an inspection tells which, and ours is raised above it.
+  if (status.error().kind == ErrorKind::kConflict) {
+    channels_.at({link.gateway, member.rehearsal})->next = now;
+  }
+}
+
+void Fleet::Inspect(TimePoint now) {
+  for (auto& [key, channel] : channels_) {
+    if (channel->busy || now < channel->next || channel->services.empty()) continue;
+    std::vector<std::string> upstreams;
+    upstreams.reserve(channel->services.size());
+    for (const auto& [upstream, service] : channel->services) upstreams.push_back(upstream);
+    channel->busy = true;
+    options_.courier.ToLoop([this, key = key, adapter = channel->adapter, now,
+                             upstreams = std::move(upstreams)]() mutable {
+      adapter->Inspect(std::move(upstreams), [this, key, now](auto answer) {
+        options_.courier.ToTick([this, key, now, answer = std::move(answer)] {
+          TakeInspection(*channels_.at(key), now, answer);
+        });
+      });
+    });
+  }
+}
+
+void Fleet::TakeInspection(Channel& channel, TimePoint sent,
+                           const Result<std::vector<UpstreamStatus>>& answer) {
+  channel.busy = false;
+  channel.next = options_.clock.Now() + kInspectIdle;
+  for (const std::string& service : to_watch_) {
+    const Member* member = Find(service);
+    if (member == nullptr) continue;
+    for (const Link& link : member->links) {
+      if (link.gateway == channel.name) channel.next = options_.clock.Now() + kInspectDraining;
+    }
+  }
+  if (!answer.ok()) {
+    ++options_.counters.gateway_errors;
+    for (const auto& [upstream, service] : channel.services) {
+      Member* member = FindMember(service);
+      for (Link& link : member->links) {
+        if (link.upstream == upstream && link.gateway == channel.name) {
+          link.problem = answer.error().message;
+        }
+      }
+    }
+    return;
+  }
+  for (const UpstreamStatus& status : *answer) {
+    const auto service = channel.services.find(status.upstream);
+    Member* member = service == channel.services.end() ? nullptr : FindMember(service->second);
+    if (member == nullptr) continue;
+    for (Link& link : member->links) {
+      if (link.upstream == status.upstream && link.gateway == channel.name) {
+        TakeStatus(*member, link, status, sent);
+      }
+    }
+  }
+}
+
+void Fleet::TakeStatus(Member& member, Link& link, const UpstreamStatus& status, TimePoint sent) {
+  link.loads = status.endpoints;
+  link.loads_asked = sent;
+  if (link.failures == 0) link.problem.clear();
+  if (link.busy) return;
+  const ListVersion ours{.epoch = link.epoch, .sequence = link.offset + link.confirmed};
+  if (link.confirmed > 0 && status.version < ours) {
+    Note(member, "gateway " + link.gateway + " fell back to list " +
+                     ToText(status.version.epoch, status.version.sequence) + " from " +
+                     ToText(ours.epoch, ours.sequence) + ": it is pushed again");
+    link.confirmed = 0;
+    link.retry_at = sent;
+    Touch(member.spec->name);
+  } else if (status.version > ListVersion{link.epoch, link.offset + member.sequence}) {
+    Note(member, "gateway " + link.gateway + " knows a higher list, " +
+                     ToText(status.version.epoch, status.version.sequence) + ": ours is raised");
+    link.epoch = status.version.epoch;
+    link.offset = status.version.sequence;
+    link.confirmed = 0;
+    link.retry_at = sent;
+    Touch(member.spec->name);
+  }
+}
+
+// --- The pass
+// --------------------------------------------------------------------------------------
+
+void Fleet::Reconcile(TimePoint now, StoreBatch& batch) {
+  if (now >= next_resync_) {
+    next_resync_ = now + kResync;
+    std::vector<Member*> members;
+    for (auto& [name, member] : members_) members.push_back(member.get());
+    Observe(std::move(members));
+  }
+  for (auto it = waiting_.begin(); it != waiting_.end();) {
+    if (it->second <= now) {
+      touched_.insert(it->first);
+      it = waiting_.erase(it);
+    } else {
+      ++it;
+    }
+  }
+  const ReconcileContext context{
+      .now = now,
+      .new_id =
+          [this](const Member& member) {
+            char number[32];
+            std::snprintf(number, sizeof number, "-%llu-%llu",
+                          static_cast<unsigned long long>(options_.epoch),
+                          static_cast<unsigned long long>(++last_id_));
+            return member.spec->name + number;
+          },
+      .note = [this](const Member& member, std::string text) { Note(member, std::move(text)); },
+      .lost = [this](const Member&) { ++options_.counters.instances_lost; }};
+  for (const std::string& service : touched_) {
+    Member* member = FindMember(service);
+    if (member == nullptr || !member->observed) continue;
+    autoscale::Reconcile(*member, context, batch);
+    to_act_.push_back(service);
+  }
+  touched_.clear();
+}
+
+void Fleet::Act(TimePoint now) {
+  for (const std::string& service : to_act_) {
+    Member* member = FindMember(service);
+    if (member == nullptr) continue;
+    Launch(*member, now);
+    Terminate(*member, now);
+    for (size_t i = 0; i < member->links.size(); ++i) {
+      const Link& link = member->links[i];
+      if (!link.busy && link.confirmed < member->sequence && now >= link.retry_at) {
+        Publish(*member, i, now);
+      }
+    }
+    for (std::string& id : member->forget) {
+      options_.courier.ToLoop([provider = member->provider, service, id = std::move(id)] {
+        provider->Forget(service, id);
+      });
+    }
+    member->forget.clear();
+    Watch(*member, now);
+    if (member->leaving && member->instances.empty() && IsSettled(service)) {
+      DropLinks(*member, member->links);
+      waiting_.erase(service);
+      to_watch_.erase(service);
+      left_.push_back(service);
+      members_.erase(service);
+    }
+  }
+  to_act_.clear();
+  Inspect(now);
+}
+
+void Fleet::Watch(const Member& member, TimePoint now) {
+  const std::string& service = member.spec->name;
+  if (const auto next = autoscale::NextLook(member, now)) {
+    waiting_[service] = std::max(*next, now + Millis(1));
+  } else {
+    waiting_.erase(service);
+  }
+  const bool draining =
+      std::any_of(member.instances.begin(), member.instances.end(),
+                  [](const Instance& i) { return i.phase == InstancePhase::kDraining; });
+  if (!draining) {
+    to_watch_.erase(service);
+  } else if (to_watch_.insert(service).second) {
+    for (const Link& link : member.links) {
+      channels_.at({link.gateway, member.rehearsal})->next = now;
+    }
+  }
+}
+
+void Fleet::Launch(Member& member, TimePoint now) {
+  std::vector<std::string> ids;
+  for (Instance& instance : member.instances) {
+    if (instance.phase != InstancePhase::kRequested || instance.asked ||
+        now < member.launch_after) {
+      continue;
+    }
+    instance.asked = now;
+    ids.push_back(instance.id);
+  }
+  if (ids.empty()) return;
+  if (!member.rehearsal) options_.counters.instances_started += ids.size();
+  options_.courier.ToLoop([this, provider = member.provider, ids = std::move(ids),
+                           target = TargetRef{member.spec->name, member.spec->target}] {
+    const std::string service = target.service;
+    provider->Launch(target, ids, [this, service, ids](std::vector<Status> answers) {
+      options_.courier.ToTick([this, service, ids, answers = std::move(answers)] {
+        TakeLaunch(service, ids, answers);
+      });
+    });
+  });
+}
+
+void Fleet::TakeLaunch(const std::string& service, const std::vector<std::string>& ids,
+                       const std::vector<Status>& answers) {
+  Member* member = FindMember(service);
+  if (member == nullptr) return;
+  const TimePoint now = options_.clock.Now();
+  Touch(service);
+  std::string problem;
+  for (size_t i = 0; i < ids.size(); ++i) {
+    for (Instance& instance : member->instances) {
+      if (instance.id != ids[i] || instance.phase != InstancePhase::kRequested) continue;
+      if (answers[i].ok()) {
+        MarkLaunched(instance, *member->spec, now);
+      } else {
+        instance.asked.reset();
+        instance.detail = answers[i].error().message;
+        problem = instance.detail;
+      }
+    }
+  }
+  if (problem.empty()) return;
+  if (member->problem != problem) Note(*member, "could not start an instance: " + problem);
+  BackOff(*member, now, problem);
+}
+
+void Fleet::Terminate(Member& member, TimePoint now) {
+  std::vector<std::string> ids;
+  for (Instance& instance : member.instances) {
+    if (instance.phase != InstancePhase::kStopping || instance.asked) continue;
+    instance.asked = now;
+    ids.push_back(instance.id);
+  }
+  if (ids.empty()) return;
+  if (!member.rehearsal) options_.counters.instances_stopped += ids.size();
+  options_.courier.ToLoop([this, provider = member.provider, ids = std::move(ids),
+                           target = TargetRef{member.spec->name, member.spec->target}] {
+    const std::string service = target.service;
+    provider->Terminate(target, ids, [this, service, ids](std::vector<Status> answers) {
+      options_.courier.ToTick([this, service, ids, answers = std::move(answers)] {
+        TakeTermination(service, ids, answers);
+      });
+    });
+  });
+}
+
+void Fleet::TakeTermination(const std::string& service, const std::vector<std::string>& ids,
+                            const std::vector<Status>& answers) {
+  Member* member = FindMember(service);
+  if (member == nullptr) return;
+  for (size_t i = 0; i < ids.size(); ++i) {
+    if (answers[i].ok()) continue;
+    // Asked again after a while: the phase says what must come true.
+    if (member->problem != answers[i].error().message) {
+      member->problem = answers[i].error().message;
+      Note(*member, "could not stop " + ids[i] + ": " + member->problem);
+    }
+  }
+}
+
+std::optional<TimePoint> Fleet::NextLook(TimePoint now) const {
+  std::optional<TimePoint> next;
+  const auto at = [&next](TimePoint t) { next = next ? std::min(*next, t) : t; };
+  if (!touched_.empty()) at(now);
+  if (!members_.empty()) at(next_resync_);
+  for (const auto& [service, time] : waiting_) at(time);
+  for (const auto& [key, channel] : channels_) {
+    if (!channel->busy && !channel->services.empty()) at(channel->next);
+  }
+  return next;
+}
+
+bool Fleet::IsSettled(const std::string& service) const {
+  const Member* member = Find(service);
+  if (member == nullptr) return true;
+  const Capacity capacity = CapacityOf(*member);
+  if (capacity.ready != member->desired ||
+      member->instances.size() != static_cast<size_t>(member->desired)) {
+    return false;
+  }
+  return std::all_of(member->links.begin(), member->links.end(),
+                     [&](const Link& link) { return link.confirmed >= member->sequence; });
+}
+
+std::vector<std::string> Fleet::TakeLeft() { return std::exchange(left_, {}); }
+
+void Fleet::Describe(const std::string& service, ServiceView& view) const {
+  const Member* member = Find(service);
+  if (member == nullptr) return;
+  view.capacity = CapacityOf(*member);
+  view.problem = member->problem;
+  for (const Instance& instance : member->instances) {
+    if (instance.phase == InstancePhase::kDraining) ++view.draining;
+    InstanceView& shown = view.instances.emplace_back();
+    shown.id = instance.id;
+    shown.phase = ToString(instance.phase);
+    shown.endpoint = instance.endpoint;
+    shown.detail = instance.detail;
+    if (shown.detail.empty() && instance.state == InstanceState::kUnready) {
+      shown.detail = "fails its health check";
+    }
+    shown.since = instance.since;
+    shown.in_flight = instance.in_flight;
+  }
+  for (const Link& link : member->links) {
+    view.gateways.push_back(
+        {.gateway = link.gateway,
+         .upstream = link.upstream,
+         .wanted = ToText(link.epoch, link.offset + member->sequence),
+         .confirmed = link.confirmed > 0 ? ToText(link.epoch, link.offset + link.confirmed) : "",
+         .problem = link.problem});
+    if (view.problem.empty() && !link.problem.empty()) {
+      view.problem = "gateway " + link.gateway + ": " + link.problem;
+    }
+  }
+}
+
+}  // namespace autoscale

@@ -1,0 +1,115 @@
+// Fleet: all members, their reconciliation, and the calls out that follow from it.
+//
+// Tick thread only. Calls out run on the loop's thread and their answers come back as tasks of the
+// tick thread; an answer for a member that has gone meanwhile is dropped.
+#pragma once
+
+#include <functional>
+#include <map>
+#include <memory>
+#include <string>
+#include <unordered_map>
+#include <unordered_set>
+#include <vector>
+
+#include "daemon/courier.h"
+#include "daemon/fleet/member.h"
+#include "daemon/fleet/reconcile.h"
+#include "daemon/telemetry/telemetry.h"
+#include "daemon/view.h"
+
+namespace autoscale {
+
+// The adapters by name, as main composed them. A service in dry run gets the ones that record.
+struct Adapters {
+  std::map<std::string, Provider*> providers;  // by type
+  std::map<std::string, Gateway*> gateways;    // by configured name
+};
+
+struct FleetOptions {
+  Courier& courier;
+  const Clock& clock;
+  Adapters live;
+  Adapters recording;
+  Counters& counters;
+  uint64_t epoch = 1;
+  // One line of what happened to a service; called on the tick thread.
+  std::function<void(const std::string& service, std::string text)> note;
+};
+
+class Fleet {
+ public:
+  explicit Fleet(FleetOptions options);
+  ~Fleet();
+  Fleet(const Fleet&) = delete;
+  Fleet& operator=(const Fleet&) = delete;
+
+  // Takes in a service, with the rows stored of it, or gives a present one a new specification.
+  // The provider is asked what exists; until it has answered the member is not observed.
+  void Put(std::shared_ptr<const ServiceSpec> spec, int desired, std::vector<InstanceRow> rows);
+  // Drains and stops its instances, then forgets it.
+  void Remove(const std::string& service);
+  [[nodiscard]] const Member* Find(const std::string& service) const;
+
+  // A member in rehearsal goes back to what is observed: it recommends from there on each tick.
+  void Anchor(const std::string& service);
+  void SetDesired(const std::string& service, int desired);
+  // A provider that watches saw an instance change.
+  void OnInstance(const std::string& service, const ObservedInstance& observed);
+
+  // Reconciles every member that something happened to, or whose time has come; what must be stored
+  // goes into the batch.
+  void Reconcile(TimePoint now, StoreBatch& batch);
+  // Makes the calls that follow. Only after the batch was committed.
+  void Act(TimePoint now);
+  // When to reconcile next though nothing is reported.
+  [[nodiscard]] std::optional<TimePoint> NextLook(TimePoint now) const;
+  // Whether the member is as it ought to be: instances, lists and all.
+  [[nodiscard]] bool IsSettled(const std::string& service) const;
+
+  // The removed services that are finished since the last call.
+  std::vector<std::string> TakeLeft();
+
+  // Adds what the fleet knows to a view of the service.
+  void Describe(const std::string& service, ServiceView& view) const;
+
+ private:
+  struct Channel;  // one gateway, shared by all its links
+
+  Member* FindMember(const std::string& service);
+  void Touch(const std::string& service) { touched_.insert(service); }
+  void Observe(std::vector<Member*> members);
+  void TakeObservations(const std::vector<std::string>& asked,
+                        const Result<std::vector<Observation>>& answer);
+  void BuildLinks(Member& member, std::vector<Link> old_links);
+  void DropLinks(const Member& member, const std::vector<Link>& links);
+  void Launch(Member& member, TimePoint now);
+  void TakeLaunch(const std::string& service, const std::vector<std::string>& ids,
+                  const std::vector<Status>& answers);
+  void Terminate(Member& member, TimePoint now);
+  void TakeTermination(const std::string& service, const std::vector<std::string>& ids,
+                       const std::vector<Status>& answers);
+  void Publish(Member& member, size_t link, TimePoint now);
+  void TakeConfirmation(Member& member, Link& link, uint64_t sequence, TimePoint sent,
+                        const Status& status);
+  void Inspect(TimePoint now);
+  void TakeInspection(Channel& channel, TimePoint sent,
+                      const Result<std::vector<UpstreamStatus>>& answer);
+  void TakeStatus(Member& member, Link& link, const UpstreamStatus& status, TimePoint sent);
+  void Watch(const Member& member, TimePoint now);
+  void Note(const Member& member, std::string text);
+
+  FleetOptions options_;
+  std::unordered_map<std::string, std::unique_ptr<Member>> members_;
+  std::unordered_set<std::string> touched_;             // reconciled at the next opportunity
+  std::unordered_map<std::string, TimePoint> waiting_;  // reconciled at that time
+  std::vector<std::string> to_act_;
+  std::unordered_set<std::string> to_watch_;  // with draining instances: gateways are asked often
+  std::vector<std::string> left_;
+  std::map<std::pair<std::string, bool>, std::unique_ptr<Channel>>
+      channels_;  // by name and rehearsal
+  uint64_t last_id_ = 0;
+  TimePoint next_resync_;
+};
+
+}  // namespace autoscale

@@ -1,0 +1,38 @@
+// Reconcile: from the rows and what is observed to the next phases. Level-triggered: it asks what
+// is, never what happened, so that kill -9 is just another tick.
+#pragma once
+
+#include <functional>
+#include <string>
+
+#include "daemon/fleet/member.h"
+
+namespace autoscale {
+
+struct ReconcileContext {
+  TimePoint now;
+  std::function<std::string(const Member&)> new_id;
+  // One line about what happened to the service, for `explain` and the log.
+  std::function<void(const Member&, std::string)> note;
+  std::function<void(const Member&)> lost;  // a serving instance ended by itself
+};
+
+// Changes the member's phases and its list, and puts what must be stored into the batch. Calls
+// nobody: the effects follow from the new phases once the batch is committed.
+// Precondition: member.observed.
+void Reconcile(Member& member, const ReconcileContext& context, StoreBatch& batch);
+
+// Takes over what the provider reports of one instance.
+void TakeObservation(Member& member, const ObservedInstance& observed, TimePoint now);
+
+// The provider accepted the launch: kRequested -> kStarting, with its deadline.
+void MarkLaunched(Instance& instance, const ServiceSpec& spec, TimePoint now);
+
+// A start has failed: the next one waits, twice as long each time (0.5 s to a minute).
+void BackOff(Member& member, TimePoint now, std::string why);
+
+// When the member must be looked at again though nothing is reported; absent: it is as it should
+// be.
+std::optional<TimePoint> NextLook(const Member& member, TimePoint now);
+
+}  // namespace autoscale

@@ -1,0 +1,113 @@
+#include "daemon/metrics/collect.h"
+
+#include <algorithm>
+#include <cmath>
+#include <limits>
+
+#include "engine/model/sample_rules.h"
+
+namespace autoscale {
+namespace {
+
+// Instances whose series must be there. One that began to serve less than max_age ago may not have
+// been scraped yet: expecting it would hold every second step of a scale-out.
+bool IsEstablished(const MetricSpec& spec, const KnownInstance& instance) {
+  return instance.ready && instance.serving_for >= spec.max_age;
+}
+
+int CountEstablished(const MetricSpec& spec, std::span<const KnownInstance> instances) {
+  return static_cast<int>(
+      std::count_if(instances.begin(), instances.end(),
+                    [&](const KnownInstance& i) { return IsEstablished(spec, i); }));
+}
+
+double Combine(Aggregate aggregate, const std::vector<InstanceSample>& samples) {
+  double sum = 0;
+  double least = std::numeric_limits<double>::infinity();
+  double greatest = -std::numeric_limits<double>::infinity();
+  for (const InstanceSample& sample : samples) {
+    sum += sample.value;
+    least = std::min(least, sample.value);
+    greatest = std::max(greatest, sample.value);
+  }
+  switch (aggregate) {
+    case Aggregate::kAverage:
+      return sum / static_cast<double>(samples.size());
+    case Aggregate::kSum:
+      return sum;
+    case Aggregate::kMax:
+      return greatest;
+    case Aggregate::kMin:
+      return least;
+  }
+  return std::nan("");
+}
+
+// How many series would be a full answer; 0: not checked (or nothing is there to be covered).
+int Expected(const MetricSpec& spec, std::span<const KnownInstance> instances) {
+  switch (spec.expect.kind) {
+    case Expectation::Kind::kNothing:
+      return 0;
+    case Expectation::Kind::kInstances:
+      return CountEstablished(spec, instances);
+    case Expectation::Kind::kCount:
+      return spec.expect.count;
+  }
+  return 0;
+}
+
+void TakeInstances(Sample& sample, const MetricSpec& spec, std::span<const Answer::Row> rows,
+                   std::span<const KnownInstance> instances) {
+  int covered = 0;
+  for (const Answer::Row& row : rows) {
+    if (!row.value) continue;
+    const auto known = std::find_if(
+        instances.begin(), instances.end(),
+        [&](const KnownInstance& i) { return i.id == row.instance || i.endpoint == row.instance; });
+    if (known == instances.end()) continue;  // somebody else's, or already gone
+    if (std::isfinite(*row.value) && IsEstablished(spec, *known)) ++covered;
+    sample.instances.push_back(
+        {.instance = std::string(known->id), .value = *row.value, .ready = known->ready});
+  }
+  std::sort(sample.instances.begin(), sample.instances.end(),
+            [](const auto& a, const auto& b) { return a.instance < b.instance; });
+  if (const int expected = CountEstablished(spec, instances); expected > 0) {
+    sample.coverage = static_cast<float>(covered) / static_cast<float>(expected);
+  }
+  if (sample.instances.empty()) return;
+  sample.state = SampleState::kFresh;
+  sample.value = Combine(spec.aggregate, sample.instances);
+}
+
+}  // namespace
+
+Sample MakeSample(const MetricSpec& spec, std::span<const Answer::Row> rows,
+                  std::span<const KnownInstance> instances) {
+  Sample sample{.state = SampleState::kEmpty};
+  for (const Answer::Row& row : rows) {
+    // The oldest of several would hide that the rest still reports; the newest is what Prometheus
+    // itself would answer for the sum.
+    if (row.age_s && (!sample.age_s || *row.age_s < *sample.age_s)) sample.age_s = row.age_s;
+  }
+  if (!spec.instance_label.empty()) {
+    TakeInstances(sample, spec, rows, instances);
+  } else if (!rows.empty()) {
+    const Answer::Row& row = rows.front();
+    if (row.value) {
+      sample.state = SampleState::kFresh;
+      sample.value = *row.value;
+    }
+    const int expected = Expected(spec, instances);
+    if (row.series >= 0 && expected > 0) {
+      sample.coverage =
+          std::min(1.0F, static_cast<float>(row.series) / static_cast<float>(expected));
+    }
+  }
+  return Judge(std::move(sample), spec.missing.when_empty, spec.missing.when_nan, spec.max_age);
+}
+
+Sample MakeErrorSample(std::shared_ptr<const std::string> error) {
+  return {.state = SampleState::kError, .error = std::move(error)};
+}
+
+}  // namespace autoscale

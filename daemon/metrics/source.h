@@ -1,0 +1,35 @@
+// MetricSource: the seam to Prometheus, for the tick thread.
+#pragma once
+
+#include <functional>
+#include <memory>
+
+#include "daemon/courier.h"
+#include "daemon/telemetry/telemetry.h"
+#include "net/prometheus.h"
+
+namespace autoscale {
+
+class MetricSource {
+ public:
+  virtual ~MetricSource() = default;
+  // Asks, and calls back on the tick thread, once, within about the time-out. Never blocks.
+  virtual void Ask(const MetricQuery& query, Millis timeout,
+                   std::function<void(Result<Answer>)> done) = 0;
+};
+
+class PrometheusSource final : public MetricSource {
+ public:
+  // The client is used on the loop's thread alone; all outlive this.
+  PrometheusSource(PrometheusClient& client, Courier& courier, Counters& counters)
+      : client_(client), courier_(courier), counters_(counters) {}
+  void Ask(const MetricQuery& query, Millis timeout,
+           std::function<void(Result<Answer>)> done) override;
+
+ private:
+  PrometheusClient& client_;
+  Courier& courier_;
+  Counters& counters_;
+};
+
+}  // namespace autoscale
