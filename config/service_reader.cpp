@@ -1,0 +1,176 @@
+#include "config/service_reader.h"
+
+#include <yaml-cpp/yaml.h>
+
+#include <algorithm>
+#include <string_view>
+#include <utility>
+
+#include "config/names.h"
+#include "config/rules_reader.h"
+#include "config/scalar.h"
+
+namespace autoscale {
+namespace {
+
+constexpr DurationRange kDrainRange{.min = Millis(0), .max = std::chrono::hours(24)};
+constexpr DurationRange kStartRange{.min = std::chrono::seconds(1), .max = std::chrono::hours(24)};
+
+// YAML 1.1 took these for booleans, and as text each of them is true in Lua.
+bool LooksBoolean(std::string text) {
+  std::transform(text.begin(), text.end(), text.begin(), [](char c) {
+    return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c;
+  });
+  static constexpr std::string_view kWords[] = {"yes", "no", "on", "off", "true", "false"};
+  return std::find(std::begin(kWords), std::end(kWords), text) != std::end(kWords);
+}
+
+std::optional<ParamValue> ReadParam(Section& params, const std::string& name) {
+  const YAML::Node node = params.Raw(name);
+  if (!node.IsScalar()) {
+    params.Fault(name, "parameter '" + name + "' must be a number, true, false or text");
+    return std::nullopt;
+  }
+  const std::string& text = node.Scalar();
+  if (node.Tag() != "?") return text;
+  if (const auto number = ParseDouble(text)) return *number;
+  if (const auto boolean = ParseBool(text)) return *boolean;
+  if (LooksBoolean(text)) {
+    params.Fault(name, "parameter '" + name + "': write true or false, or \"" + text +
+                           "\" in quotes for text, not " + text);
+  }
+  return text;
+}
+
+Params ReadParams(Section& section) {
+  Params params;
+  std::optional<Section> child = section.Child("params");
+  if (!child) return params;
+  for (const std::string& name : child->Keys()) {
+    if (auto value = ReadParam(*child, name)) params.emplace(name, *std::move(value));
+  }
+  return params;
+}
+
+}  // namespace
+
+ServiceReader::ServiceReader(const LoadOptions& options, const DaemonFile* daemon,
+                             PolicyFiles& policies)
+    : options_(options), daemon_(daemon), policies_(policies) {
+  for (const auto& [type, parse] : options.providers) provider_types_.push_back(type);
+  if (daemon == nullptr) return;
+  for (const GatewaySpec& gateway : daemon->spec.gateways) gateway_names_.push_back(gateway.name);
+}
+
+std::vector<ServiceSpec> ServiceReader::Read(Section root) {
+  std::vector<ServiceSpec> services;
+  if (root.Has("service") && root.Has("services")) {
+    root.Fault("services", "a file has either 'service' or 'services', not both");
+  } else if (root.Has("service")) {
+    services.push_back(ReadService(std::move(root), nullptr));
+  } else if (root.Has("services")) {
+    const MetricTable metrics = ReadMetricTable(root);
+    for (Section& section : root.Children("services")) {
+      services.push_back(ReadService(std::move(section), &metrics));
+    }
+    root.Finish();
+  } else {
+    root.Fault("", "no service here; begin with 'service: NAME', or with 'services:' and a list");
+  }
+  return services;
+}
+
+ServiceSpec ServiceReader::ReadService(Section section, const MetricTable* file_metrics) {
+  ServiceSpec service;
+  service.file = section.file();
+  service.line = section.Line("service");
+  ReadName(section, service);
+  ReadPolicy(section, service);
+  service.params = ReadParams(section);
+  service.interval = section.Duration(
+      "interval", daemon_ == nullptr ? service.interval : daemon_->interval, kIntervalRange);
+  service.rules = ReadScalingRules(section);
+  service.metrics = ReadMetricUses(section, service.name,
+                                   {.file = file_metrics,
+                                    .daemon = daemon_ == nullptr ? nullptr : &daemon_->metrics,
+                                    .daemon_file = daemon_ == nullptr ? "" : daemon_->spec.file});
+  service.declared.reserve(service.metrics.size());
+  for (const MetricUse& use : service.metrics) {
+    service.declared.push_back({.name = use.spec->name, .unit = use.spec->unit});
+  }
+  ReadProvider(section, service);
+  ReadGateways(section, service);
+  service.drain_timeout = section.Duration("drain_timeout", service.drain_timeout, kDrainRange);
+  service.start_timeout = section.Duration("start_timeout", service.start_timeout, kStartRange);
+  service.dry_run = section.Bool("dry_run", service.dry_run);
+  section.Finish();
+  return service;
+}
+
+void ServiceReader::ReadName(Section& section, ServiceSpec& service) {
+  service.name = section.RequiredString("service");
+  if (service.name.empty() || IsServiceName(service.name)) return;
+  section.Fault("service", "service name '" + service.name +
+                               "' must hold only a-z, 0-9, '-', '_' and '.', at most 63, and begin "
+                               "with a letter or digit");
+}
+
+void ServiceReader::ReadPolicy(Section& section, ServiceSpec& service) {
+  const std::string path = section.Path("policy");
+  if (!section.Has("policy")) {
+    section.Fault("", "'policy' is missing; name a Lua file: policy: ../policies/checkout.lua");
+  }
+  if (path.empty()) return;
+  const auto source = policies_.Read(path);
+  if (source.ok()) {
+    service.policy = *source;
+  } else {
+    section.Fault("policy", source.error().message);
+  }
+}
+
+void ServiceReader::ReadProvider(Section& section, ServiceSpec& service) {
+  std::optional<Section> provider = section.Child("provider");
+  if (!provider) {
+    if (!section.Has("provider") && !options_.accept_any_adapter) {
+      section.Fault("",
+                    "'provider' is missing; say what starts and stops the instances: "
+                    "provider: {type: process, ...}");
+    }
+    return;
+  }
+  service.provider = provider->RequiredString("type");
+  const auto parser = options_.providers.find(service.provider);
+  if (parser != options_.providers.end()) {
+    service.target = parser->second(*provider, service.name);
+    provider->Finish();
+  } else if (!options_.accept_any_adapter && !service.provider.empty()) {
+    provider->Fault("type", "unknown provider type '" + service.provider +
+                                "'; known: " + Join(provider_types_));
+  }
+}
+
+void ServiceReader::ReadGateways(Section& section, ServiceSpec& service) {
+  for (Section& use : section.Children("gateways")) {
+    GatewayUse gateway;
+    gateway.gateway = use.RequiredString("gateway");
+    gateway.upstream = use.String("upstream", service.name);
+    use.Finish();
+    if (use.Has("upstream") && !IsUpstreamName(gateway.upstream)) {
+      use.Fault("upstream", "upstream name '" + gateway.upstream +
+                                "' must hold only letters, digits, '-', '_' and '.', at most 128");
+    }
+    if (daemon_ != nullptr && !gateway.gateway.empty() &&
+        std::find(gateway_names_.begin(), gateway_names_.end(), gateway.gateway) ==
+            gateway_names_.end()) {
+      const std::string hint = DidYouMean(gateway.gateway, gateway_names_);
+      use.Fault(
+          "gateway",
+          "gateway '" + gateway.gateway + "' is not declared" +
+              (hint.empty() ? "; declare it under 'gateways' of " + daemon_->spec.file : hint));
+    }
+    service.gateways.push_back(std::move(gateway));
+  }
+}
+
+}  // namespace autoscale
