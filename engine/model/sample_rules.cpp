@@ -20,11 +20,11 @@ Sample Judge(Sample raw, std::optional<double> when_empty, std::optional<double>
                       raw.state == SampleState::kNaN;
   if (!judged) return raw;
 
-  if (raw.age_s && *raw.age_s > ToSeconds(max_age)) {
+  // In floats on both sides: 0.9f is less than 0.9.
+  if (raw.age_s && *raw.age_s > static_cast<float>(ToSeconds(max_age))) {
     raw.state = SampleState::kStale;
   } else if (raw.state == SampleState::kEmpty) {
     if (when_empty) Substitute(raw, *when_empty);
-    // In floats on both sides: 0.9f is less than 0.9.
   } else if (raw.coverage && *raw.coverage < static_cast<float>(kMinCoverage)) {
     raw.state = SampleState::kPartial;
   } else if (raw.state == SampleState::kNaN && when_nan) {
