@@ -124,8 +124,8 @@ Error Database::Damaged(const std::string& detail) const {
   return {ErrorKind::kInternal,
           "the database " + path_ + " is damaged (" + detail +
               "): stop autoscaled, move the file away together with its -wal and -shm files, and "
-              "put a copy in its place; without a copy it starts anew and does not know the "
-              "instances that run"};
+              "put a copy in its place; without a copy it starts anew and has forgotten what it "
+              "decided"};
 }
 
 Error Database::Explain(int code) const {

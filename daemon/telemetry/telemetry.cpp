@@ -2,12 +2,16 @@
 
 #include <arpa/inet.h>
 #include <civetweb.h>
+#include <netinet/in.h>
+#include <sys/socket.h>
+#include <unistd.h>
 
 #include <exception>
 #include <string_view>
 #include <thread>
 
 #include "daemon/telemetry/exposition.h"
+#include "engine/model/time.h"
 
 namespace autoscale {
 namespace {
@@ -56,13 +60,36 @@ Answer Probe(const std::function<std::string()>& problem, const char* fine) {
   return {.status = 503, .body = sentence + "\n"};
 }
 
+// Connects and leaves again; whether it succeeds does not matter.
+void Knock(const sockaddr_in& address) {
+  const int knocking = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+  if (knocking < 0) return;
+  (void)connect(knocking, reinterpret_cast<const sockaddr*>(&address), sizeof(address));
+  close(knocking);
+}
+
+// mg_stop of CivetWeb 1.15 waits up to two seconds for its own poll to time out (its issue
+// 1163). A connection ends that poll at once.
+void Stop(mg_context* server, const sockaddr_in& address) {
+  std::atomic<bool> stopped{false};
+  std::thread waker([&] {
+    while (!stopped) {
+      Knock(address);
+      std::this_thread::sleep_for(Millis(5));
+    }
+  });
+  mg_stop(server);
+  stopped = true;
+  waker.join();
+}
+
 }  // namespace
 
 struct TelemetryServer::State {
   State(const Counters& counted, TelemetrySources from)
       : counters(counted), sources(std::move(from)) {}
   ~State() {
-    if (server != nullptr) mg_stop(server);  // waits for the threads
+    if (server != nullptr) Stop(server, address);
     mg_exit_library();
   }
 
@@ -75,7 +102,7 @@ struct TelemetryServer::State {
   const std::thread::id starter = std::this_thread::get_id();
   std::string first_message;  // of CivetWeb to the starter: why it could not start
   mg_context* server = nullptr;
-  int port = 0;
+  sockaddr_in address{};
 };
 
 Answer TelemetryServer::State::Handle(std::string_view method, std::string_view path) const {
@@ -116,7 +143,7 @@ int TelemetryServer::State::OnMessage(const mg_connection* connection, const cha
 
 TelemetryServer::TelemetryServer(std::unique_ptr<State> state) : state_(std::move(state)) {}
 TelemetryServer::~TelemetryServer() = default;
-int TelemetryServer::port() const { return state_->port; }
+int TelemetryServer::port() const { return ntohs(state_->address.sin_port); }
 
 Result<std::unique_ptr<TelemetryServer>> TelemetryServer::Start(const std::string& address,
                                                                 int port, const Counters& counters,
@@ -142,7 +169,9 @@ Result<std::unique_ptr<TelemetryServer>> TelemetryServer::Start(const std::strin
                  "listen: cannot listen on " + where + " (" + state->first_message +
                      "): end what uses the port, or set another under listen"};
   }
-  state->port = listening.port;
+  state->address.sin_family = AF_INET;
+  state->address.sin_addr = parsed;
+  state->address.sin_port = htons(static_cast<uint16_t>(listening.port));
   return std::unique_ptr<TelemetryServer>(new TelemetryServer(std::move(state)));
 }
 

@@ -1,0 +1,150 @@
+#include "daemon/telemetry/exposition.h"
+
+#include <gtest/gtest.h>
+
+#include <regex>
+#include <set>
+#include <sstream>
+
+namespace autoscale {
+namespace {
+
+// The lines that begin with the words.
+std::vector<std::string> LinesOf(const std::string& text, const std::string& words) {
+  std::vector<std::string> lines;
+  std::istringstream in(text);
+  for (std::string line; std::getline(in, line);) {
+    if (line.rfind(words, 0) == 0) lines.push_back(line);
+  }
+  return lines;
+}
+
+using Lines = std::vector<std::string>;
+
+TEST(ExpositionTest, CountersAreExportedByTheirNames) {
+  Counters counters;
+  // Distinct values, so that no two can be mistaken for each other.
+  counters.ticks = 1;
+  counters.ticks_skipped = 2;
+  counters.tick_microseconds = 1'500'000;
+  counters.evaluations = 4;
+  counters.policy_faults = 5;
+  counters.worker_restarts = 6;
+  counters.decisions_out = 7;
+  counters.decisions_in = 8;
+  counters.holds_for_metrics = 9;
+  counters.queries = 10;
+  counters.query_errors = 11;
+  counters.instances_started = 12;
+  counters.instances_stopped = 13;
+  counters.instances_lost = 14;
+  counters.gateway_publishes = 15;
+  counters.gateway_errors = 16;
+  counters.store_commits = 17;
+  counters.store_errors = 18;
+  counters.reloads = 19;
+  counters.reload_errors = 20;
+  const std::string text = RenderMetrics(counters, {}, {});
+  for (const char* line : {"autoscaled_ticks_total 1",
+                           "autoscaled_ticks_skipped_total 2",
+                           "autoscaled_tick_seconds_total 1.5",
+                           "autoscaled_evaluations_total 4",
+                           "autoscaled_policy_faults_total 5",
+                           "autoscaled_worker_restarts_total 6",
+                           "autoscaled_decisions_out_total 7",
+                           "autoscaled_decisions_in_total 8",
+                           "autoscaled_holds_for_metrics_total 9",
+                           "autoscaled_queries_total 10",
+                           "autoscaled_query_errors_total 11",
+                           "autoscaled_instances_started_total 12",
+                           "autoscaled_instances_stopped_total 13",
+                           "autoscaled_instances_lost_total 14",
+                           "autoscaled_gateway_publishes_total 15",
+                           "autoscaled_gateway_errors_total 16",
+                           "autoscaled_store_commits_total 17",
+                           "autoscaled_store_errors_total 18",
+                           "autoscaled_reloads_total 19",
+                           "autoscaled_reload_errors_total 20"}) {
+    EXPECT_EQ(LinesOf(text, line), Lines{line});
+  }
+  EXPECT_EQ(LinesOf(text, "# TYPE autoscaled_ticks_total"),
+            Lines{"# TYPE autoscaled_ticks_total counter"});
+  EXPECT_EQ(LinesOf(text, "autoscaled_build_info"),
+            Lines{"autoscaled_build_info{version=\"" AUTOSCALED_VERSION "\"} 1"});
+}
+
+TEST(ExpositionTest, AServiceHasItsGauges) {
+  const ServiceGauges web{.name = "web",
+                          .desired = 5,
+                          .ready = 4,
+                          .draining = 1,
+                          .min = 2,
+                          .max = 9,
+                          .paused = true,
+                          .metrics = {{"cpu", 0.5, true}, {"errors", 0.25, false}}};
+  const std::string text = RenderMetrics(Counters(), {web}, {});
+  EXPECT_EQ(LinesOf(text, "autoscaled_service_"),
+            (Lines{"autoscaled_service_desired_instances{service=\"web\"} 5",
+                   "autoscaled_service_ready_instances{service=\"web\"} 4",
+                   "autoscaled_service_draining_instances{service=\"web\"} 1",
+                   "autoscaled_service_min_instances{service=\"web\"} 2",
+                   "autoscaled_service_max_instances{service=\"web\"} 9",
+                   "autoscaled_service_dry_run{service=\"web\"} 0",
+                   "autoscaled_service_paused{service=\"web\"} 1",
+                   "autoscaled_service_problem{service=\"web\"} 0"}));
+  // errors is not fresh: it has no value.
+  EXPECT_EQ(LinesOf(text, "autoscaled_metric_"),
+            (Lines{"autoscaled_metric_value{service=\"web\",metric=\"cpu\"} 0.5",
+                   "autoscaled_metric_fresh{service=\"web\",metric=\"cpu\"} 1",
+                   "autoscaled_metric_fresh{service=\"web\",metric=\"errors\"} 0"}));
+}
+
+TEST(ExpositionTest, AnInstanceHasItsUsage) {
+  const std::string text =
+      RenderMetrics(Counters(), {}, {{"web", "i-1", "127.0.0.1:20001", 2.5, 1048576}});
+  EXPECT_EQ(LinesOf(text, "autoscaled_instance_"),
+            (Lines{"autoscaled_instance_cpu_seconds_total{service=\"web\",instance_id=\"i-1\","
+                   "endpoint=\"127.0.0.1:20001\"} 2.5",
+                   "autoscaled_instance_memory_bytes{service=\"web\",instance_id=\"i-1\","
+                   "endpoint=\"127.0.0.1:20001\"} 1048576"}));
+}
+
+TEST(ExpositionTest, LabelsAreEscaped) {
+  const std::string text = RenderMetrics(Counters(), {{.name = "a\"b\\c\nd"}}, {});
+  EXPECT_EQ(LinesOf(text, "autoscaled_service_ready_instances"),
+            Lines{R"(autoscaled_service_ready_instances{service="a\"b\\c\nd"} 0)"});
+}
+
+TEST(ExpositionTest, ItsOwnProcessIsMeasured) {
+  const std::string text = RenderMetrics(Counters(), {}, {});
+  const auto value = [&](const std::string& name) {
+    const auto lines = LinesOf(text, name + " ");
+    return lines.size() == 1 ? std::stod(lines[0].substr(name.size())) : -1;
+  };
+  EXPECT_GT(value("process_cpu_seconds_total"), 0);
+  EXPECT_GT(value("process_resident_memory_bytes"), 1e6);
+  EXPECT_GE(value("process_open_fds"), 3);
+  EXPECT_GE(value("process_threads"), 1);
+  EXPECT_GT(value("process_start_time_seconds"), 1.6e9);  // after 2020
+  EXPECT_LE(value("process_start_time_seconds"), static_cast<double>(time(nullptr)) + 1);
+}
+
+// What Prometheus' parser would refuse: a line of another form, a family that comes twice.
+TEST(ExpositionTest, EveryLineIsWellFormed) {
+  ServiceGauges web{.name = "web", .metrics = {{"x", -1e-300, true}}};
+  const std::string text = RenderMetrics(Counters(), {web, web}, {{"web", "i", "e", 1, 2}});
+  const std::regex sample(R"([a-z_]+(\{([a-z_]+="[^"]*",?)+\})? [-+0-9.e]+)");
+  std::set<std::string> families;
+  std::istringstream in(text);
+  for (std::string line; std::getline(in, line);) {
+    if (line.rfind("# TYPE ", 0) == 0) {
+      EXPECT_TRUE(families.insert(line).second) << line;
+    } else if (line.rfind("# HELP ", 0) != 0) {
+      EXPECT_TRUE(std::regex_match(line, sample)) << line;
+    }
+  }
+  EXPECT_EQ(text.back(), '\n');
+}
+
+}  // namespace
+}  // namespace autoscale
