@@ -1,9 +1,9 @@
 -- Upstream lists: kept in a shared dict, decoded once a worker and version, saved to files.
 --
 -- Keys: g|NAME a generation, raised last of all on a change; l|NAME|GENERATION the list as JSON;
--- k|NAME and n, n|1.. the names ever seen; s|NAME it is in
--- the file `names`, which tells a start what to restore. A list is written under a key of its own before the
--- generation points to it, so that a dict without room loses nothing that it had.
+-- k|NAME and n, n|1.. the names ever seen; s|NAME: the name is in the file `names`, which tells a
+-- start what to restore. A list is written under a key of its own before the generation points to
+-- it, so that a dict without room loses nothing that it had.
 
 local cjson = require "cjson.safe"
 
