@@ -1,0 +1,38 @@
+#include "daemon/check.h"
+
+#include "engine/policy/host.h"
+#include "gateways/gateway.h"
+#include "providers/provider.h"
+
+namespace autoscale {
+namespace {
+
+LoadOptions AllAdapters() {
+  LoadOptions options;
+  for (const ProviderType& type : ProviderTypes()) options.providers[type.name] = type.parse;
+  for (const GatewayType& type : GatewayTypes()) options.gateways[type.name] = type.parse;
+  return options;
+}
+
+}  // namespace
+
+LoadResult LoadAndCheck(const std::string& path, bool dry_run) {
+  LoadResult result = LoadConfiguration(path, AllAdapters());
+  if (!result.ok()) return result;
+  PolicyHost host(result.configuration.daemon.policy_limits);
+  for (ServiceSpec& service : result.configuration.services) {
+    const Status checked =
+        host.Check(*service.policy, service.declared, service.params, service.rules.bounds);
+    if (!checked.ok()) {
+      result.diagnostics.push_back(
+          {.severity = Diagnostic::Severity::kError,
+           .file = service.file,
+           .line = service.line,
+           .message = "service '" + service.name + "': policy " + checked.error().message});
+    }
+    if (dry_run || result.configuration.daemon.dry_run) service.dry_run = true;
+  }
+  return result;
+}
+
+}  // namespace autoscale

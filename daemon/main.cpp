@@ -1,0 +1,301 @@
+// autoscaled: puts the parts together. The only file that names concrete types.
+#include <sys/epoll.h>
+#include <sys/signalfd.h>
+#include <unistd.h>
+
+#include <atomic>
+#include <csignal>
+#include <cstdio>
+#include <future>
+#include <memory>
+#include <thread>
+
+#include "daemon/api/server.h"
+#include "daemon/check.h"
+#include "daemon/controller/controller.h"
+#include "daemon/fleet/recording.h"
+#include "daemon/options.h"
+#include "daemon/telemetry/log.h"
+#include "daemon/telemetry/notify.h"
+#include "daemon/worker/worker.h"
+
+namespace autoscale {
+namespace {
+
+constexpr std::chrono::seconds kUsageWithin{2};
+constexpr Millis kStatusEvery = std::chrono::seconds(10);
+
+// Every signal that means something is taken from a descriptor on the loop's thread; the mask is
+// inherited by all threads.
+int BlockSignals() {
+  sigset_t signals;
+  sigemptyset(&signals);
+  for (const int signal : {SIGTERM, SIGINT, SIGHUP}) sigaddset(&signals, signal);
+  pthread_sigmask(SIG_BLOCK, &signals, nullptr);
+  std::signal(SIGPIPE, SIG_IGN);
+  return signalfd(-1, &signals, SFD_CLOEXEC | SFD_NONBLOCK);
+}
+
+Result<PrometheusOptions> ConnectTo(const PrometheusSpec& spec) {
+  PrometheusOptions options{.url = spec.url,
+                            .timeout = spec.timeout,
+                            .username = spec.username,
+                            .ca_file = spec.ca_file,
+                            .max_answer_bytes = spec.max_answer_bytes};
+  if (spec.bearer_token) {
+    auto token = ReadSecret(*spec.bearer_token);
+    if (!token.ok()) return std::move(token).error().Within("prometheus.bearer_token");
+    options.bearer_token = *token;
+  }
+  if (spec.password) {
+    auto password = ReadSecret(*spec.password);
+    if (!password.ok()) return std::move(password).error().Within("prometheus.password");
+    options.password = *password;
+  }
+  return options;
+}
+
+// The daemon's parts, in the order in which they need each other; they go in reverse.
+class Daemon {
+ public:
+  Daemon(Options options, DaemonSpec spec) : options_(std::move(options)), spec_(std::move(spec)) {}
+
+  ~Daemon() {
+    loop_.Stop();
+    if (io_.joinable()) io_.join();
+    if (reload_.joinable()) reload_.join();
+  }
+
+  Status Start(const std::vector<ServiceSpec>& services) {
+    auto store = Store::Open(spec_.state_dir);
+    if (!store.ok()) return std::move(store).error();
+    store_ = std::move(store).value();
+    clock_ = std::make_unique<SteadyClock>(store_->last_now());
+
+    auto worker = PolicyWorker::Start(DefaultWorkerPath(), spec_.policy_limits, counters_);
+    if (!worker.ok()) return std::move(worker).error().Within("policy worker");
+    worker_ = std::move(worker).value();
+
+    auto prometheus = ConnectTo(spec_.prometheus);
+    if (!prometheus.ok()) return std::move(prometheus).error();
+    prometheus_ = std::make_unique<PrometheusClient>(prometheus_http_, *prometheus);
+    metrics_ = std::make_unique<PrometheusSource>(*prometheus_, courier_, counters_);
+
+    if (Status made = MakeAdapters(); !made.ok()) return made;
+    fleet_ = std::make_unique<Fleet>(
+        FleetOptions{.courier = courier_,
+                     .clock = *clock_,
+                     .live = live_,
+                     .recording = recording_,
+                     .counters = counters_,
+                     .epoch = store_->epoch(),
+                     .note = [this](const std::string& service, std::string text) {
+                       controller_->Note(service, std::move(text));
+                     }});
+    controller_ = std::make_unique<Controller>(ControllerOptions{
+        .clock = *clock_,
+        .courier = courier_,
+        .evaluator = *worker_,
+        .store = *store_,
+        .metrics = *metrics_,
+        .fleet = *fleet_,
+        .counters = counters_,
+        .query_timeout = spec_.prometheus.timeout,
+        .load = [this] { return LoadAndCheck(options_.config, options_.dry_run); }});
+    io_ = std::thread([this] { loop_.Run(); });
+    if (Status started = controller_->Start(services); !started.ok()) return started;
+
+    auto telemetry =
+        TelemetryServer::Start(spec_.listen_address, spec_.listen_port, counters_, TelemetryFrom());
+    if (!telemetry.ok()) return std::move(telemetry).error().Within("listen");
+    telemetry_ = std::move(telemetry).value();
+    auto control = ControlServer::Start(spec_.control, *controller_);
+    if (!control.ok()) return std::move(control).error().Within("control");
+    control_ = std::move(control).value();
+    return Ok{};
+  }
+
+  // Ticks until a signal ends it. The fleet serves on.
+  void Run(int signals, size_t services) {
+    loop_.Post([this, signals] {
+      loop_.Watch(signals, EPOLLIN, [this, signals](uint32_t) { TakeSignals(signals); });
+    });
+    LogInfo("started", {{"version", AUTOSCALED_VERSION},
+                        {"services", static_cast<int64_t>(services)},
+                        {"listen", spec_.listen_address + ":" + std::to_string(telemetry_->port())},
+                        {"control", spec_.control.socket},
+                        {"epoch", static_cast<int64_t>(store_->epoch())},
+                        {"dry_run", options_.dry_run || spec_.dry_run}});
+    NotifyReady(std::to_string(services) + " services");
+    const auto watchdog = WatchdogInterval();
+    TimePoint next_watchdog = clock_->Now();
+    TimePoint next_status = clock_->Now() + kStatusEvery;
+    while (!stopping_) {
+      inbox_.RunFor(controller_->Patience());
+      controller_->Step();
+      if (watchdog && clock_->Now() >= next_watchdog) {
+        next_watchdog = clock_->Now() + *watchdog;
+        NotifyWatchdog();
+      }
+      if (clock_->Now() >= next_status) {
+        next_status = clock_->Now() + kStatusEvery;
+        NotifyStatus(std::to_string(counters_.ticks.load()) + " ticks, " +
+                     std::to_string(counters_.decisions_out + counters_.decisions_in) +
+                     " changes of capacity");
+      }
+    }
+    NotifyStopping();
+    LogInfo("stopping; the fleet serves on");
+    Close();
+  }
+
+ private:
+  Status MakeAdapters() {
+    for (const ProviderType& type : ProviderTypes()) {
+      auto made = type.create(
+          {.loop = loop_, .http = http_, .state_dir = spec_.state_dir + "/" + type.name});
+      if (!made.ok()) return std::move(made).error().Within("provider " + type.name);
+      Provider& provider = *providers_.emplace_back(std::move(made).value());
+      provider.SetListener([this](const std::string& service, const ObservedInstance& observed) {
+        courier_.ToTick([this, service, observed] { fleet_->OnInstance(service, observed); });
+      });
+      live_.providers[type.name] = &provider;
+      recording_.providers[type.name] =
+          providers_.emplace_back(std::make_unique<RecordingProvider>(provider)).get();
+    }
+    for (const GatewaySpec& spec : spec_.gateways) {
+      for (const GatewayType& type : GatewayTypes()) {
+        if (type.name != spec.type) continue;
+        auto made =
+            type.create({.loop = loop_, .http = http_, .name = spec.name, .options = spec.options});
+        if (!made.ok()) return std::move(made).error().Within("gateway " + spec.name);
+        live_.gateways[spec.name] = gateways_.emplace_back(std::move(made).value()).get();
+      }
+      recording_.gateways[spec.name] =
+          gateways_.emplace_back(std::make_unique<RecordingGateway>()).get();
+    }
+    return Ok{};
+  }
+
+  TelemetrySources TelemetryFrom() {
+    return {.services = [this] { return controller_->Gauges(); },
+            .usage = [this] { return ReadUsage(); },
+            .unhealthy = [this] { return controller_->Unhealthy(); },
+            .unready = [this] { return controller_->Unready(); }};
+  }
+
+  // Asks every provider on the loop's thread, from a thread of the listener.
+  std::vector<UsageView> ReadUsage() {
+    std::vector<UsageView> all;
+    for (const auto& [name, provider] : live_.providers) {
+      auto promise = std::make_shared<std::promise<std::vector<InstanceUsage>>>();
+      auto answer = promise->get_future();
+      loop_.Post([provider = provider, promise] {
+        provider->ReadUsage(
+            [promise](std::vector<InstanceUsage> usage) { promise->set_value(std::move(usage)); });
+      });
+      if (answer.wait_for(kUsageWithin) != std::future_status::ready) continue;
+      for (InstanceUsage& usage : answer.get()) {
+        all.push_back({.service = std::move(usage.service),
+                       .instance = std::move(usage.instance),
+                       .endpoint = std::move(usage.endpoint),
+                       .cpu_seconds = usage.cpu_seconds,
+                       .memory_bytes = usage.memory_bytes});
+      }
+    }
+    return all;
+  }
+
+  void TakeSignals(int signals) {
+    signalfd_siginfo info{};
+    while (read(signals, &info, sizeof info) == sizeof info) {
+      if (info.ssi_signo != SIGHUP) {
+        courier_.ToTick([this] { stopping_ = true; });
+      } else if (!reloading_.exchange(true)) {
+        if (reload_.joinable()) reload_.join();
+        reload_ = std::thread([this] {
+          (void)controller_->Reload();  // it logs what came of it
+          reloading_ = false;
+        });
+      }
+    }
+  }
+
+  // Ends the servers while the tick thread still answers the calls they are serving.
+  void Close() {
+    std::atomic<bool> closed{false};
+    std::thread closer([&] {
+      control_.reset();
+      telemetry_.reset();
+      if (reload_.joinable()) reload_.join();
+      closed = true;
+    });
+    while (!closed) {
+      inbox_.RunFor(Millis(20));
+      controller_->Step();
+    }
+    closer.join();
+  }
+
+  const Options options_;
+  const DaemonSpec spec_;
+  Counters counters_;
+  std::unique_ptr<Store> store_;
+  std::unique_ptr<Clock> clock_;
+  std::unique_ptr<PolicyWorker> worker_;
+  EventLoop loop_;
+  HttpClient http_{loop_, 16};
+  HttpClient prometheus_http_{loop_, spec_.prometheus.max_connections};
+  Inbox inbox_;
+  ThreadCourier courier_{loop_, inbox_};
+  std::unique_ptr<PrometheusClient> prometheus_;
+  std::unique_ptr<PrometheusSource> metrics_;
+  std::vector<std::unique_ptr<Provider>> providers_;
+  std::vector<std::unique_ptr<Gateway>> gateways_;
+  Adapters live_, recording_;
+  std::unique_ptr<Fleet> fleet_;
+  std::unique_ptr<Controller> controller_;
+  std::unique_ptr<TelemetryServer> telemetry_;
+  std::unique_ptr<ControlServer> control_;
+  std::thread io_;
+  std::thread reload_;
+  std::atomic<bool> reloading_{false};
+  bool stopping_ = false;  // tick thread
+};
+
+int Main(int argc, char** argv) {
+  int exit_code = 0;
+  const std::optional<Options> options = ParseOptions(argc, argv, &exit_code);
+  if (!options) return exit_code;
+
+  LoadResult loaded = LoadAndCheck(options->config, options->dry_run);
+  for (const Diagnostic& diagnostic : loaded.diagnostics) {
+    std::fprintf(stderr, "%s\n", ToString(diagnostic).c_str());
+  }
+  if (!loaded.ok()) return 2;
+  if (options->check_config) {
+    std::printf("%s: fine, %zu services\n", options->config.c_str(),
+                loaded.configuration.services.size());
+    return 0;
+  }
+  const int signals = BlockSignals();
+  if (const Status logging = StartLogging(loaded.configuration.daemon.log); !logging.ok()) {
+    std::fprintf(stderr, "autoscaled: %s\n", logging.error().message.c_str());
+    return 1;
+  }
+  Daemon daemon(*options, loaded.configuration.daemon);
+  if (const Status started = daemon.Start(loaded.configuration.services); !started.ok()) {
+    LogError("cannot start", {{"error", started.error().message}});
+    std::fprintf(stderr, "autoscaled: %s\n", started.error().message.c_str());
+    return 1;
+  }
+  const size_t services = loaded.configuration.services.size();
+  loaded = {};
+  daemon.Run(signals, services);
+  return 0;
+}
+
+}  // namespace
+}  // namespace autoscale
+
+int main(int argc, char** argv) { return autoscale::Main(argc, argv); }
