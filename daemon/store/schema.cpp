@@ -26,7 +26,7 @@ CREATE TABLE services (
   history TEXT NOT NULL
 ) STRICT, WITHOUT ROWID;
 CREATE TABLE instances (
-  service TEXT NOT NULL REFERENCES services ON DELETE CASCADE,
+  service TEXT NOT NULL,  -- no reference: an instance may be found before its service decides
   id TEXT NOT NULL,
   phase TEXT NOT NULL,
   since INTEGER NOT NULL,
@@ -102,7 +102,7 @@ Status PrepareDatabase(Database& database) {
   if (!is_new) return std::move(is_new).error();
   // FULL: a commit is on the disk when it answers. The limit returns the space of a huge commit.
   if (auto set = database.Execute("PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL;"
-                                  "PRAGMA foreign_keys = ON; PRAGMA journal_size_limit = 16777216");
+                                  "PRAGMA journal_size_limit = 16777216");
       !set) {
     return set;
   }

@@ -52,6 +52,7 @@ struct Store::State {
       "INSERT INTO decisions VALUES (?1, ?2, ?3, ?4, ?5, ?6) ON CONFLICT DO UPDATE SET "
       "service = ?2, at = ?3, desired_before = ?4, desired_after = ?5, record = ?6"};
   Statement remove_service{db, "DELETE FROM services WHERE name = ?"};
+  Statement remove_instances{db, "DELETE FROM instances WHERE service = ?"};
   Statement remove_instance{db, "DELETE FROM instances WHERE service = ? AND id = ?"};
   Statement put_now{db, "UPDATE daemon SET last_now = ?"};
   Statement read_services{db, "SELECT * FROM services ORDER BY name"};
@@ -129,21 +130,21 @@ Status Store::State::Put(const DecisionRecord& record) {
       .Run();
 }
 
-// Removals first, so that a batch may replace what it removes; services before their instances.
+// Batches that could not be stored are sent again with what came after: the order is that in which
+// things happen. A removed service may be back, a removed instance never is.
 Status Store::State::Write(const StoreBatch& batch, TimePoint now) {
-  for (const auto& [service, id] : batch.removed_instances) {
-    if (auto done = remove_instance.Reset().Bind(service).Bind(id).Run(); !done) return done;
-  }
   for (const std::string& name : batch.removed_services) {
     if (auto done = remove_service.Reset().Bind(name).Run(); !done) return done;
+    if (auto done = remove_instances.Reset().Bind(name).Run(); !done) return done;
   }
   for (const ServiceRow& row : batch.services) {
     if (auto done = Put(row); !done) return done;
   }
   for (const InstanceRow& row : batch.instances) {
-    if (auto done = Put(row); !done) {
-      return std::move(done).error().Within("instance " + row.id + " of " + row.service);
-    }
+    if (auto done = Put(row); !done) return done;
+  }
+  for (const auto& [service, id] : batch.removed_instances) {
+    if (auto done = remove_instance.Reset().Bind(service).Bind(id).Run(); !done) return done;
   }
   for (const DecisionRecord& record : batch.decisions) {
     if (auto done = Put(record); !done) return done;

@@ -47,7 +47,8 @@ struct ServiceRow {
   History history;           // windows, rate events, cooldowns
 };
 
-// What one tick changed. Committed as a whole or not at all.
+// What one tick changed. Committed as a whole or not at all, in this order: removed services,
+// services, instances, removed instances, decisions.
 struct StoreBatch {
   std::vector<ServiceRow> services;                                    // inserted or replaced
   std::vector<InstanceRow> instances;                                  // inserted or replaced

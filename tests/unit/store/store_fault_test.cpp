@@ -87,20 +87,13 @@ TEST_F(StoreFaultTest, ALockedDatabaseStoresNothingAndSaysSo) {
       [&] { sqlite3_close(shell); });
 }
 
-TEST_F(StoreFaultTest, AnInstanceWithoutItsServiceIsRefusedWithAllOfItsBatch) {
-  auto store = OpenStore();
-  const Status status =
-      store->Commit({.services = {Service("web")}, .instances = {Instance("nobody", "i-1")}});
-  ASSERT_FALSE(status.ok());
-  EXPECT_NE(status.error().message.find("instance i-1 of nobody"), std::string::npos);
-  EXPECT_TRUE(store->ReadServices()->empty());
-}
-
 TEST_F(StoreFaultTest, ADecisionWithoutAnIdIsRefused) {
   auto store = OpenStore();
-  const Status status = store->Commit({.decisions = {Decided(0, "web")}});
+  const Status status =
+      store->Commit({.services = {Service("web")}, .decisions = {Decided(0, "web")}});
   ASSERT_FALSE(status.ok());
   EXPECT_EQ(status.error().message, "state: commit: the decision of web has no id");
+  EXPECT_TRUE(store->ReadServices()->empty());
 }
 
 TEST_F(StoreFaultTest, ANewerSchemaIsRefusedUntouched) {

@@ -122,6 +122,21 @@ TEST_F(StoreTest, ABatchMayReplaceWhatItRemoves) {
   EXPECT_EQ(store->ReadInstances().value(), std::vector<InstanceRow>{Instance("web", "i-2")});
 }
 
+// A batch that failed is sent again together with what came after.
+TEST_F(StoreTest, AnInstanceStoredAndRemovedInOneBatchIsGone) {
+  auto store = OpenStore();
+  ASSERT_TRUE(Succeeded(store->Commit({.services = {Service("web")},
+                                       .instances = {Instance("web", "i-1")},
+                                       .removed_instances = {{"web", "i-1"}}})));
+  EXPECT_TRUE(store->ReadInstances()->empty());
+}
+
+TEST_F(StoreTest, AnInstanceMayBeKnownBeforeItsService) {
+  auto store = OpenStore();
+  ASSERT_TRUE(Succeeded(store->Commit({.instances = {Instance("web", "i-1")}})));
+  EXPECT_EQ(store->ReadInstances()->size(), 1u);
+}
+
 TEST_F(StoreTest, NowNeverFalls) {
   auto store = OpenStore();
   ASSERT_TRUE(Succeeded(store->Commit({.services = {Service("web")}, .now = At(5000)})));
