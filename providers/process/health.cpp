@@ -1,0 +1,161 @@
+#include "providers/process/health.h"
+
+#include <arpa/inet.h>
+#include <netinet/in.h>
+#include <sys/epoll.h>
+#include <sys/socket.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cstring>
+#include <utility>
+
+#include "providers/process/unique_fd.h"
+
+namespace autoscale {
+namespace {
+
+using Done = std::function<void(Status)>;
+
+Error Unhealthy(std::string phrase) { return {ErrorKind::kUnavailable, std::move(phrase)}; }
+
+void CheckHttp(HttpClient& http, const HealthOptions& options, const std::string& endpoint,
+               std::weak_ptr<void> owner, Done done) {
+  HttpRequest request;
+  request.url = "http://" + endpoint + options.path;
+  request.timeout = options.timeout;
+  request.max_answer_bytes = 1u << 20;  // a page that says how it feels is fine, a download is not
+  // Each time anew: an instance that accepts no connections any more is not healthy.
+  request.keep_alive = false;
+  http.Send(std::move(request), [owner = std::move(owner), done = std::move(done),
+                                 path = options.path](Result<HttpResponse> answer) {
+    if (owner.expired()) return;
+    if (!answer.ok()) return done(std::move(answer).error());
+    if (answer->status / 100 == 2) return done(Ok{});
+    done(Unhealthy("GET " + path + " answered " + std::to_string(answer->status)));
+  });
+}
+
+// A connection under way. It keeps itself alive through the loop's callbacks until it is settled.
+class TcpCheck : public std::enable_shared_from_this<TcpCheck> {
+ public:
+  TcpCheck(EventLoop& loop, std::weak_ptr<void> owner, Done done)
+      : loop_(loop), owner_(std::move(owner)), done_(std::move(done)) {}
+
+  void Start(const std::string& host, int port, Millis timeout) {
+    fd_ = UniqueFd(socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
+    sockaddr_in address{};
+    address.sin_family = AF_INET;
+    address.sin_port = htons(static_cast<uint16_t>(port));
+    inet_pton(AF_INET, host.c_str(), &address.sin_addr);
+    if (!fd_ || (connect(fd_.get(), reinterpret_cast<sockaddr*>(&address), sizeof address) != 0 &&
+                 errno != EINPROGRESS)) {
+      loop_.Post([self = shared_from_this(), fault = errno] { self->Settle(fault); });
+      return;
+    }
+    watched_ = true;
+    loop_.Watch(fd_.get(), EPOLLOUT, [self = shared_from_this()](uint32_t) { self->Connected(); });
+    timer_ = loop_.After(timeout, [self = shared_from_this()] { self->Settle(ETIMEDOUT); });
+  }
+
+ private:
+  void Connected() {
+    int fault = 0;
+    socklen_t size = sizeof fault;
+    getsockopt(fd_.get(), SOL_SOCKET, SO_ERROR, &fault, &size);
+    if (fault == 0 && IsConnectedToItself()) fault = ECONNREFUSED;
+    Settle(fault);
+  }
+
+  // Loopback lets a socket meet itself when the kernel picks the very port it dials.
+  [[nodiscard]] bool IsConnectedToItself() const {
+    sockaddr_in mine{}, theirs{};
+    socklen_t mine_size = sizeof mine, theirs_size = sizeof theirs;
+    return getsockname(fd_.get(), reinterpret_cast<sockaddr*>(&mine), &mine_size) == 0 &&
+           getpeername(fd_.get(), reinterpret_cast<sockaddr*>(&theirs), &theirs_size) == 0 &&
+           mine.sin_port == theirs.sin_port && mine.sin_addr.s_addr == theirs.sin_addr.s_addr;
+  }
+
+  void Settle(int fault) {
+    const auto self = shared_from_this();  // the callbacks below held it
+    if (watched_) {
+      loop_.Unwatch(fd_.get());
+      loop_.Cancel(timer_);
+    }
+    fd_ = UniqueFd();
+    if (owner_.expired()) return;
+    if (fault == 0) return done_(Ok{});
+    done_(Unhealthy(std::string("connecting: ") + std::strerror(fault)));
+  }
+
+  EventLoop& loop_;
+  std::weak_ptr<void> owner_;
+  Done done_;
+  UniqueFd fd_;
+  EventLoop::TimerId timer_ = 0;
+  bool watched_ = false;
+};
+
+}  // namespace
+
+void CheckHealth(EventLoop& loop, HttpClient& http, const HealthOptions& options,
+                 const std::string& host, int port, std::weak_ptr<void> owner, Done done) {
+  if (!options.path.empty()) {
+    return CheckHttp(http, options, host + ":" + std::to_string(port), std::move(owner),
+                     std::move(done));
+  }
+  std::make_shared<TcpCheck>(loop, std::move(owner), std::move(done))
+      ->Start(host, port, options.timeout);
+}
+
+HealthWatch::HealthWatch(EventLoop& loop, HttpClient& http, std::string host, int port,
+                         Verdict verdict, std::function<void()> changed)
+    : loop_(loop),
+      http_(http),
+      host_(std::move(host)),
+      port_(port),
+      verdict_(verdict),
+      changed_(std::move(changed)) {}
+
+HealthWatch::~HealthWatch() { loop_.Cancel(timer_); }
+
+void HealthWatch::Follow(const HealthOptions& options) {
+  options_ = options;
+  if (std::exchange(following_, true)) return;  // the next check uses them
+  Schedule(NextDelay());
+}
+
+void HealthWatch::Schedule(Millis delay) {
+  timer_ = loop_.After(delay, [this] { Check(); });
+}
+
+void HealthWatch::Check() {
+  CheckHealth(loop_, http_, options_, host_, port_, alive_,
+              [this](Status outcome) { Take(std::move(outcome)); });
+}
+
+void HealthWatch::Take(Status outcome) {
+  trouble_ = outcome.ok() ? "" : outcome.error().message;
+  const bool healthy = verdict_ == Verdict::kHealthy;
+  in_a_row_ = outcome.ok() == healthy ? 0 : in_a_row_ + 1;
+  const int enough = healthy ? options_.unhealthy_after : options_.healthy_after;
+  const bool changes = in_a_row_ >= enough;
+  if (changes) {
+    verdict_ = healthy ? Verdict::kUnhealthy : Verdict::kHealthy;
+    in_a_row_ = 0;
+  }
+  Schedule(NextDelay());
+  if (changes) changed_();
+}
+
+// How soon new capacity serves depends on how soon it is noticed: an instance that starts is asked
+// after 10, 20, 40, 80, 100, 100... ms.
+Millis HealthWatch::NextDelay() {
+  constexpr Millis kFirst{10}, kSlowest{100};
+  if (verdict_ != Verdict::kUnknown) return options_.interval;
+  quick_ = quick_ == Millis(0) ? kFirst : quick_ * 2;
+  quick_ = std::min({quick_, kSlowest, options_.interval});
+  return quick_;
+}
+
+}  // namespace autoscale

@@ -1,0 +1,256 @@
+#include "providers/process/instance.h"
+
+#include <sys/epoll.h>
+#include <sys/wait.h>
+
+#include <algorithm>
+#include <charconv>
+#include <cstdio>
+#include <cstring>
+
+#include "config/section.h"
+#include "providers/process/launch.h"
+#include "providers/process/pidfd.h"
+
+namespace autoscale {
+namespace {
+
+// How often a folder is looked at whose launcher is still at work.
+constexpr Millis kRecordLook{20};
+
+std::string SignalName(int signal) {
+  const char* name = sigabbrev_np(signal);
+  return name != nullptr ? std::string("SIG") + name : "signal " + std::to_string(signal);
+}
+
+// "0.2s", "14s", "1h30m": as exact as a person wants to know.
+std::string Roughly(Millis d) {
+  if (d >= std::chrono::seconds(10))
+    return FormatDuration(std::chrono::round<std::chrono::seconds>(d));
+  char text[16];
+  std::snprintf(text, sizeof text, "%.1fs", ToSeconds(d));
+  return text;
+}
+
+}  // namespace
+
+Instance::Instance(Surroundings surroundings, std::string service, std::string id,
+                   InstanceFolder folder)
+    : surroundings_(std::move(surroundings)),
+      service_(std::move(service)),
+      id_(std::move(id)),
+      folder_(std::move(folder)) {}
+
+Instance::~Instance() {
+  surroundings_.loop.Cancel(timer_);
+  if (pidfd_) surroundings_.loop.Unwatch(pidfd_.get());
+}
+
+Status Instance::Launch(const std::string& launcher, std::shared_ptr<const ProcessTarget> target,
+                        int port) {
+  target_ = std::move(target);
+  host_ = target_->host;
+  port_ = port;
+  if (Status made = folder_.Create(); !made.ok()) return made;
+  // The claim comes first: whatever is spawned can be found again with its port.
+  const std::string endpoint = host_ + ":" + std::to_string(port_);
+  Status claimed = folder_.Write("claim", endpoint + "\n");
+  if (!claimed.ok()) {
+    folder_.Remove();
+    return claimed;
+  }
+  const std::map<std::string, std::string> values = {
+      {"port", std::to_string(port_)}, {"host", host_}, {"id", id_}, {"service", service_}};
+  Result<pid_t> pid = SpawnInstance(launcher, folder_, *target_, values);
+  if (!pid.ok()) {
+    folder_.Remove();
+    return std::move(pid).error();
+  }
+  // Our own child, not waited for: the pid cannot be anybody else's.
+  const auto identity = Identify(*pid);
+  UniqueFd pidfd(pidfd_open(*pid, 0));
+  if (!identity || !pidfd) {
+    AwaitRecord();  // out of descriptors, say; the folder tells in a while
+    return Ok{};
+  }
+  Watch(*identity, std::move(pidfd));
+  return Ok{};
+}
+
+bool Instance::ReadClaim() {
+  const std::string claim = folder_.Read("claim").value_or("");
+  const size_t colon = claim.find(':');
+  if (colon == std::string::npos) return false;
+  host_ = claim.substr(0, colon);
+  const char* end = claim.data() + claim.size();
+  return std::from_chars(claim.data() + colon + 1, end, port_).ec == std::errc();
+}
+
+void Instance::Adopt() {
+  const bool claimed = ReadClaim();
+  if (auto gone = folder_.Read("gone")) {
+    state_ = InstanceState::kGone;
+    detail_ = *gone;
+    return;
+  }
+  if (!claimed) return End("was not started: its launcher ended early");
+  AwaitRecord();
+}
+
+void Instance::AwaitRecord() {
+  // First the lock, then the record: a free lock means that the launcher is through, so that what
+  // the folder then says is final.
+  const bool held = !folder_.Lock();
+  const auto record = ParseProcessIdentity(folder_.Read("record").value_or(""));
+  if (record) {
+    if (UniqueFd pidfd = OpenProcess(*record)) return Watch(*record, std::move(pidfd));
+    if (held) folder_.KillHolders();
+    return End(DescribeLoss(record));
+  }
+  if (!held) return End(DescribeLoss(record));
+  timer_ = surroundings_.loop.After(kRecordLook, [this] { AwaitRecord(); });
+}
+
+void Instance::Watch(ProcessIdentity identity, UniqueFd pidfd) {
+  identity_ = std::move(identity);
+  pidfd_ = std::move(pidfd);
+  surroundings_.loop.Watch(pidfd_.get(), EPOLLIN, [this](uint32_t) { OnExit(); });
+  if (state_ == InstanceState::kStopping) return SignalToStop();  // asked before it was known
+  // What was ready before a restart of the daemon counts as ready until checks say otherwise:
+  // gateways keep it.
+  const std::string health = folder_.Read("health").value_or("");
+  if (health == "ready") state_ = InstanceState::kReady;
+  if (health == "unready") state_ = InstanceState::kUnready;
+  WatchHealth();
+}
+
+void Instance::SetTarget(std::shared_ptr<const ProcessTarget> target) {
+  target_ = std::move(target);
+  WatchHealth();
+}
+
+void Instance::WatchHealth() {
+  if (!target_ || !identity_ || gone() || state_ == InstanceState::kStopping) return;
+  if (!health_) {
+    using Verdict = HealthWatch::Verdict;
+    const Verdict verdict = state_ == InstanceState::kReady     ? Verdict::kHealthy
+                            : state_ == InstanceState::kUnready ? Verdict::kUnhealthy
+                                                                : Verdict::kUnknown;
+    health_ = std::make_unique<HealthWatch>(surroundings_.loop, surroundings_.http, host_, port_,
+                                            verdict, [this] { HealthChanged(); });
+  }
+  health_->Follow(target_->health);
+}
+
+void Instance::HealthChanged() {
+  const bool healthy = health_->verdict() == HealthWatch::Verdict::kHealthy;
+  // A full disk loses it; then the next daemon checks first.
+  static_cast<void>(folder_.Write("health", healthy ? "ready" : "unready").ok());
+  Become(healthy ? InstanceState::kReady : InstanceState::kUnready);
+}
+
+void Instance::Stop() {
+  if (gone() || state_ == InstanceState::kStopping) return;
+  health_.reset();
+  Become(InstanceState::kStopping);
+  if (identity_) SignalToStop();
+}
+
+void Instance::SignalToStop() {
+  const StopOptions stop = target_ ? target_->stop : StopOptions();
+  stop_began_ = AgeOf(*identity_);
+  Signal(stop.signal);
+  timer_ = surroundings_.loop.After(stop.grace, [this] {
+    killed_ = true;
+    Signal(SIGKILL);
+  });
+}
+
+// To the whole group, once: many programs take a second signal as an order to drop everything. The
+// process leads its group and session for life; while it is there the number is its own.
+void Instance::Signal(int signal) {
+  if (pidfd_send_signal(pidfd_.get(), 0, nullptr, 0) == 0) kill(-identity_->pid, signal);
+}
+
+void Instance::OnExit() {
+  siginfo_t status{};
+  const auto pidfd = static_cast<id_t>(pidfd_.get());
+  const bool child = waitid(P_PIDFD, pidfd, &status, WEXITED | WNOHANG | WNOWAIT) == 0;
+  if (child) {
+    if (status.si_pid == 0) return;  // not yet
+    // Until it is waited for, nobody else can have its number: end what it left in its group.
+    kill(-identity_->pid, SIGKILL);
+    waitid(P_PIDFD, pidfd, &status, WEXITED | WNOHANG);
+  }
+  if (!folder_.Lock()) folder_.KillHolders();
+  End(DescribeExit(child ? &status : nullptr));
+}
+
+std::string Instance::DescribeExit(const siginfo_t* status) const {
+  if (auto failure = folder_.Read("failure")) return *failure;
+  const Millis age = AgeOf(*identity_);
+  const StopOptions stop = target_ ? target_->stop : StopOptions();
+  const bool stopping = state_ == InstanceState::kStopping;
+  if (stopping && killed_) {
+    return "killed: still running " + FormatDuration(stop.grace) + " after " +
+           SignalName(stop.signal);
+  }
+  const std::string when = stopping ? " " + Roughly(std::max(Millis(0), age - stop_began_)) +
+                                          " after being asked to stop"
+                                    : " after " + Roughly(age);
+  if (status == nullptr) {
+    return "ended" + when + ", how is not known: it was started before the daemon";
+  }
+  if (status->si_code != CLD_EXITED) return "ended by " + SignalName(status->si_status) + when;
+  std::string detail = "exited with status " + std::to_string(status->si_status) + when;
+  const std::string words = stopping ? "" : folder_.LastWords();
+  return words.empty() ? detail : detail + ": " + words;
+}
+
+std::string Instance::DescribeLoss(const std::optional<ProcessIdentity>& record) const {
+  if (auto failure = folder_.Read("failure")) return *failure;
+  if (!record) return "was not started: its launcher ended early";
+  if (record->boot_id != ReadBootId()) return "ended when the machine restarted";
+  return "ended while the daemon was not running";
+}
+
+void Instance::Become(InstanceState state) {
+  state_ = state;
+  surroundings_.changed(*this);
+}
+
+void Instance::End(std::string detail) {
+  surroundings_.loop.Cancel(timer_);
+  if (pidfd_) surroundings_.loop.Unwatch(pidfd_.get());
+  pidfd_ = UniqueFd();
+  health_.reset();
+  detail_ = std::move(detail);
+  // Lost on a full disk; then the record tells the next daemon as much as it can.
+  static_cast<void>(folder_.Write("gone", detail_).ok());
+  Become(InstanceState::kGone);
+}
+
+ObservedInstance Instance::Observed() const {
+  ObservedInstance observed{.id = id_, .state = state_, .detail = detail_};
+  if (port_ != 0) observed.endpoint = host_ + ":" + std::to_string(port_);
+  if (health_ && !health_->trouble().empty()) observed.detail = health_->trouble();
+  return observed;
+}
+
+InstanceUsage Instance::Usage() {
+  InstanceUsage usage{
+      .service = service_, .instance = id_, .endpoint = host_ + ":" + std::to_string(port_)};
+  if (identity_) {
+    const ProcessUsage now = ReadProcessUsage(identity_->pid);
+    cpu_seconds_ = std::max(cpu_seconds_, now.cpu_seconds);
+    usage.memory_bytes = now.memory_bytes;
+  }
+  usage.cpu_seconds = cpu_seconds_;
+  return usage;
+}
+
+void Instance::RotateOutput() const {
+  if (target_ && !gone()) folder_.RotateOutput(target_->output_max_bytes);
+}
+
+}  // namespace autoscale

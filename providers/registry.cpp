@@ -1,0 +1,14 @@
+// The table of provider types: a provider is added by its folder and a row here.
+#include "providers/process/process_provider.h"
+#include "providers/provider.h"
+
+namespace autoscale {
+
+const std::vector<ProviderType>& ProviderTypes() {
+  static const std::vector<ProviderType> kTypes = {
+      {.name = "process", .parse = ParseProcessTarget, .create = CreateProcessProvider},
+  };
+  return kTypes;
+}
+
+}  // namespace autoscale
