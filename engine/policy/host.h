@@ -27,8 +27,8 @@ struct PolicySource {
 
 struct PolicyLimits {
   int instructions = 200'000;        // VM instructions an evaluation; repeatable
-  size_t memory_bytes = 16u << 20;   // soft cap of one Lua state
-  Millis wall{100};                  // for what instructions do not catch
+  size_t memory_bytes = 16u << 20;   // soft cap of what an evaluation adds to its Lua state
+  Millis wall{100};                  // for what instructions do not catch; processor time
   size_t state_bytes = 16u << 10;    // the encoded `state` table
   size_t source_bytes = 256u << 10;  // a policy file
 };

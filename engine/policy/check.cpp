@@ -1,0 +1,155 @@
+// PolicyHost::Check: tries a policy on made-up samples before it may act.
+#include <algorithm>
+#include <array>
+#include <cstdio>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "engine/policy/host.h"
+
+namespace autoscale {
+namespace {
+
+constexpr size_t kLevels = 4;
+constexpr std::array<const char*, kLevels> kLevelNames = {"at 0", "low", "medium", "high"};
+constexpr int kMissing = -1;
+constexpr size_t kMaxVaried = 16;  // metrics that are also varied one by one
+
+double ValueAt(Unit unit, int level) {
+  constexpr double kValues[][kLevels] = {
+      {0, 0.2, 0.6, 1.5}, {0, 20, 60, 150}, {0, 0.05, 0.5, 60}, {0, 1, 100, 1e5}, {0, 1, 10, 1e5},
+  };
+  return kValues[static_cast<size_t>(unit)][static_cast<size_t>(level)];
+}
+
+bool IsBounded(Unit unit) { return unit == Unit::kRatio || unit == Unit::kPercent; }
+
+class Trials {
+ public:
+  Trials(PolicyHost& host, const PolicySource& source, std::span<const DeclaredMetric> metrics,
+         const Params& params, Bounds bounds)
+      : host_(host), source_(source), metrics_(metrics), params_(params), bounds_(bounds) {
+    const int middle = bounds.min + (bounds.max - bounds.min) / 2;
+    capacities_ = {Capacity{middle, middle}, Capacity{bounds.min, bounds.min},
+                   Capacity{bounds.max, bounds.max}, Capacity{middle, std::max(middle - 1, 0)},
+                   Capacity{middle, 0}};
+  }
+
+  Status Run() {
+    for (const Capacity& capacity : capacities_) {
+      for (int level = kMissing; level < static_cast<int>(kLevels); ++level) {
+        if (!Try(All(level), capacity)) return Failure();
+      }
+    }
+    for (size_t i = 0; i < std::min(metrics_.size(), kMaxVaried); ++i) {
+      if (!VaryOne(i)) return Failure();
+    }
+    if (!AlwaysScalesIn()) return Ok{};
+    return Error{ErrorKind::kInvalid,
+                 source_.path +
+                     ": scales in whatever the metrics say, even with all of them high: do its "
+                     "levels fit the metrics' units? (a ratio goes from 0 to 1, percent to 100)"};
+  }
+
+ private:
+  using Levels = std::vector<int>;
+
+  [[nodiscard]] Levels All(int level) const { return Levels(metrics_.size(), level); }
+
+  bool VaryOne(size_t metric) {
+    for (const auto& [level, others] :
+         {std::pair{3, 1}, {1, 3}, {kMissing, 1}, {kMissing, 2}, {kMissing, 3}}) {
+      Levels levels = All(others);
+      levels[metric] = level;
+      if (!Try(levels, capacities_.front())) return false;
+      if (level == kMissing && last_.cause == HoldCause::kMetric) {
+        (IsBounded(metrics_[metric].unit) ? reads_bounded_ : reads_unbounded_) = true;
+      }
+    }
+    return true;
+  }
+
+  // Answers false when the policy is at fault.
+  bool Try(const Levels& levels, const Capacity& capacity) {
+    std::vector<Sample> samples;
+    bool fresh = true;
+    for (size_t i = 0; i < levels.size(); ++i) {
+      samples.push_back(MakeSample(metrics_[i].unit, levels[i], capacity));
+      fresh = fresh && levels[i] != kMissing;
+    }
+    now_ += std::chrono::seconds(15);
+    Evaluation evaluation = host_.Evaluate(source_, {.service = "check",
+                                                     .now = now_,
+                                                     .capacity = capacity,
+                                                     .bounds = bounds_,
+                                                     .metrics = metrics_,
+                                                     .samples = samples,
+                                                     .params = &params_,
+                                                     .state = state_});
+    if (evaluation.state) state_ = *std::move(evaluation.state);
+    last_ = std::move(evaluation.proposal);
+    if (fresh && last_.kind != ProposalKind::kScaleDown) always_scales_in_ = false;
+    if (last_.cause != HoldCause::kFault) return true;
+    Describe(levels, capacity);
+    return false;
+  }
+
+  // Instances now and then: a policy must do with and without them.
+  [[nodiscard]] Sample MakeSample(Unit unit, int level, const Capacity& capacity) const {
+    Sample sample;
+    if (level == kMissing) return sample;
+    sample.state = SampleState::kFresh;
+    sample.value = ValueAt(unit, level);
+    sample.age_s = 1.0F;
+    sample.coverage = 1.0F;
+    if (capacity.ready == capacities_.front().ready) {
+      sample.instances = {{"i-1", sample.value, true}, {"i-2", sample.value, true}};
+    }
+    return sample;
+  }
+
+  void Describe(const Levels& levels, const Capacity& capacity) {
+    std::string text = " (found by trying it with ";
+    for (size_t i = 0; i < levels.size(); ++i) {
+      text += metrics_[i].name + " " +
+              (levels[i] == kMissing ? "missing" : kLevelNames[static_cast<size_t>(levels[i])]) +
+              ", ";
+    }
+    tried_ = text + std::to_string(capacity.ready) + " of " + std::to_string(capacity.desired) +
+             " instances ready)";
+  }
+
+  [[nodiscard]] Error Failure() const {
+    const size_t slash = source_.path.rfind('/');
+    const std::string folder =
+        slash == std::string::npos ? std::string() : source_.path.substr(0, slash + 1);
+    return {ErrorKind::kInvalid, folder + last_.reason + tried_};
+  }
+
+  // Only metrics with a highest value can tell: what is high in requests is not for us to say.
+  [[nodiscard]] bool AlwaysScalesIn() const {
+    return always_scales_in_ && reads_bounded_ && !reads_unbounded_;
+  }
+
+  PolicyHost& host_;
+  const PolicySource& source_;
+  const std::span<const DeclaredMetric> metrics_;
+  const Params& params_;
+  const Bounds bounds_;
+  std::array<Capacity, 5> capacities_;
+  TimePoint now_ = FromUnixSeconds(1.7e9);
+  std::string state_, tried_;
+  Proposal last_;
+  bool always_scales_in_ = true, reads_bounded_ = false, reads_unbounded_ = false;
+};
+
+}  // namespace
+
+Status PolicyHost::Check(const PolicySource& source, std::span<const DeclaredMetric> metrics,
+                         const Params& params, Bounds bounds) {
+  if (Status loaded = Load(source); !loaded) return loaded;
+  return Trials(*this, source, metrics, params, bounds).Run();
+}
+
+}  // namespace autoscale
