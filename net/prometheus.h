@@ -13,7 +13,8 @@ namespace autoscale {
 
 // One distinct query for any number of services.
 struct MetricQuery {
-  std::string value;   // PromQL
+  std::string value;   // PromQL: an instant vector with one series a key; extra labels do no harm.
+                       // With `series` never a scalar: Prometheus refuses it, vector(...) makes one
   std::string series;  // selector asked for timestamp and count beside it; empty: neither
   std::vector<std::string>
       by;  // labels that make a row's key, in this order; empty: one row, key ""
@@ -22,18 +23,25 @@ struct MetricQuery {
 };
 
 // The one PromQL expression sent for it: a union of the value, the newest timestamp and the count
-// of series, told apart by the label `autoscaled_part`. All three so speak of the same instant.
+// of series, told apart by the label `autoscaled_part` ("newest", "count"; the value has none). All
+// three so speak of the same instant. Per instance there is no count: the rows are it.
 std::string ToPromQl(const MetricQuery& query);
 
-// The answer, parsed once, kept compact: strings point into `body`.
+// The answer, parsed once, kept compact: strings point into it, so it moves and is never copied.
 class Answer {
  public:
+  Answer() = default;
+  Answer(Answer&&) = default;
+  Answer& operator=(Answer&&) = default;
+
   struct Row {
-    std::string_view key;        // values of `by` joined by '\x1f'
-    std::string_view instance;   // empty unless asked for
+    std::string_view key;         // values of `by` joined by '\x1f'; a missing label is ""
+    std::string_view instance;    // empty unless asked for
     std::optional<double> value;  // may be NaN or infinite; absent: only the series answered
-    std::optional<float> age_s;  // newest underlying sample, against the server's own clock
-    int series = -1;             // how many series answered; -1: not asked for
+    // Of the newest underlying sample, against the server's own clock; absent: not asked for,
+    // infinite: no series answered (while a value that looks back, avg_over_time, still may).
+    std::optional<float> age_s;
+    int series = -1;  // how many answered, 0 for none; -1: not asked for, or per instance
   };
   // Rows in the order of their keys, then instances.
   [[nodiscard]] const std::vector<Row>& rows() const { return rows_; }
@@ -63,7 +71,8 @@ class PrometheusClient {
  public:
   PrometheusClient(HttpClient& http, PrometheusOptions options);
   // On the loop's thread; calls back there, once. Warnings in the answer are errors here too: a
-  // partial answer must not pass for a whole one. `timeout` bounds the exchange, besides the options'.
+  // partial answer must not pass for a whole one. `timeout` bounds the exchange, besides the
+  // options'.
   void Query(const MetricQuery& query, Millis timeout, std::function<void(Result<Answer>)> done);
 
  private:
