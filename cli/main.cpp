@@ -114,7 +114,7 @@ void AddPolicy(CLI::App& app, Arguments& arguments, Run& run) {
 int Main(int argc, char** argv) {
   Arguments arguments;
   Run run;
-  CLI::App app("autoscalectl: ask and steer autoscaled");
+  CLI::App app("Asks and steers autoscaled, the autoscaling daemon.", "autoscalectl");
   app.footer(
       "Exit codes: 0 done, 1 the daemon refused or failed, 2 bad usage or input, 3 no daemon "
       "answered.");

@@ -137,7 +137,10 @@ int RunPolicyEval(const Context& context, const PolicyEvalOptions& options) {
   }
   const auto answer =
       Evaluate(**service, loaded.configuration.daemon.policy_limits, std::move(input).value());
-  if (!answer) return Fail(context, kExitUsage, answer.error().message);
+  if (!answer) {
+    return Fail(context, kExitUsage,
+                "the daemon would refuse this policy: " + answer.error().message);
+  }
   context.out << Dump(*answer);
   return kExitOk;
 }
