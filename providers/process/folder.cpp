@@ -11,6 +11,7 @@
 #include <csignal>
 #include <cstring>
 #include <filesystem>
+#include <fstream>
 #include <iterator>
 
 #include "providers/process/pidfd.h"
@@ -35,16 +36,19 @@ bool WriteAll(int fd, std::string_view text) {
   return true;
 }
 
-// Whether the process has the file open. Processes of others cannot be looked into: not ours.
-bool Holds(const fs::path& process, const struct stat& file) {
+// Whether the process holds the lock: has a descriptor of the very open file that was locked, which
+// it can only have inherited. Someone who just reads the file has not. Processes of others cannot
+// be looked into: not ours.
+bool Holds(const fs::path& process, const struct stat& lock) {
   std::error_code fault;
   for (fs::directory_iterator it(process / "fd", fault), end; !fault && it != end;
        it.increment(fault)) {
-    struct stat open_file {};
-    if (stat(it->path().c_str(), &open_file) == 0 && open_file.st_ino == file.st_ino &&
-        open_file.st_dev == file.st_dev) {
-      return true;
-    }
+    struct stat file {};
+    if (stat(it->path().c_str(), &file) != 0) continue;
+    if (file.st_ino != lock.st_ino || file.st_dev != lock.st_dev) continue;
+    std::ifstream info(process / "fdinfo" / it->path().filename());
+    const std::string text(std::istreambuf_iterator<char>(info), {});
+    if (text.find("FLOCK") != std::string::npos) return true;
   }
   return false;
 }

@@ -36,8 +36,8 @@ class InstanceFolder {
   [[nodiscard]] std::optional<std::string> Read(const std::string& name) const;
   // Takes the lock, on a close-on-exec descriptor; none while someone else holds it.
   [[nodiscard]] UniqueFd Lock() const;
-  // Sends SIGKILL to every process that holds the lock file open, found through /proc and aimed at
-  // through pidfds. For what an instance's main process leaves behind.
+  // Sends SIGKILL to every process that holds the lock, found through /proc and aimed at through
+  // pidfds. For what an instance's main process leaves behind.
   void KillHolders() const;
   // Bounds the output files: a file over the limit moves to NAME.1 and starts again. What is
   // written between the copy and the cut is lost.

@@ -1,0 +1,112 @@
+// Launches that fail, and instances that end by themselves.
+#include <arpa/inet.h>
+#include <gtest/gtest.h>
+#include <netinet/in.h>
+#include <sys/socket.h>
+
+#include "providers/process/unique_fd.h"
+#include "tests/unit/process/rig.h"
+
+namespace autoscale {
+namespace {
+
+// Someone else's listener.
+UniqueFd Occupy(int port) {
+  UniqueFd fd(socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
+  const int on = 1;
+  setsockopt(fd.get(), SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
+  sockaddr_in address{};
+  address.sin_family = AF_INET;
+  address.sin_port = htons(static_cast<uint16_t>(port));
+  address.sin_addr.s_addr = htonl(INADDR_ANY);
+  EXPECT_EQ(bind(fd.get(), reinterpret_cast<sockaddr*>(&address), sizeof address), 0);
+  EXPECT_EQ(listen(fd.get(), 1), 0);
+  return fd;
+}
+
+TEST(ProcessFailure, ExitIsNoticedWithItsLastWords) {
+  Rig rig;
+  rig.Launch(rig.Target({"--exit", "3"}), {"a"});
+  const auto gone = rig.Await("a", InstanceState::kGone);
+  EXPECT_TRUE(gone.detail.starts_with("exited with status 3 after ")) << gone.detail;
+  EXPECT_TRUE(gone.detail.ends_with("s: no licence found")) << gone.detail;
+  EXPECT_EQ(rig.Observe(rig.Target())[0].detail, gone.detail);
+}
+
+TEST(ProcessFailure, CrashNamesItsSignal) {
+  Rig rig;
+  rig.Launch(rig.Target(), {"a"});
+  rig.Await("a", InstanceState::kReady);
+  kill(rig.Pid("a"), SIGSEGV);
+  const auto gone = rig.Await("a", InstanceState::kGone);
+  EXPECT_TRUE(gone.detail.starts_with("ended by SIGSEGV after ")) << gone.detail;
+}
+
+TEST(ProcessFailure, MissingProgramIsGoneWithTheReason) {
+  Rig rig;
+  auto target = rig.Target();
+  target->command = {"/nowhere/backend", "{port}"};
+  EXPECT_TRUE(rig.Launch(target, {"a"})[0].ok());
+  EXPECT_EQ(rig.Await("a", InstanceState::kGone).detail,
+            "cannot run /nowhere/backend: No such file or directory");
+}
+
+TEST(ProcessFailure, MissingFolderIsGoneWithTheReason) {
+  Rig rig;
+  auto target = rig.Target();
+  target->directory = "/nowhere";
+  rig.Launch(target, {"a"});
+  EXPECT_EQ(rig.Await("a", InstanceState::kGone).detail,
+            "cannot enter the folder /nowhere: No such file or directory");
+}
+
+TEST(ProcessFailure, TakenPortIsPassedOver) {
+  Rig rig;
+  const UniqueFd other = Occupy(rig.first_port());
+  rig.Launch(rig.Target(), {"a"});
+  EXPECT_EQ(rig.Await("a", InstanceState::kReady).endpoint,
+            "127.0.0.1:" + std::to_string(rig.first_port() + 1));
+}
+
+TEST(ProcessFailure, OutOfPortsFailsOnlyTheRest) {
+  Rig rig;
+  auto target = rig.Target();
+  target->last_port = target->first_port + 1;
+  const auto answers = rig.Launch(target, {"a", "b", "c"});
+  ASSERT_EQ(answers.size(), 3u);
+  EXPECT_TRUE(answers[0].ok());
+  EXPECT_TRUE(answers[1].ok());
+  ASSERT_FALSE(answers[2].ok());
+  EXPECT_EQ(answers[2].error().kind, ErrorKind::kExhausted);
+  EXPECT_EQ(answers[2].error().message, "no free port in " + std::to_string(target->first_port) +
+                                            "-" + std::to_string(target->last_port));
+  EXPECT_EQ(rig.Observe(target).size(), 2u);
+  // The port of one that ended is free again.
+  rig.Await("a", InstanceState::kReady);
+  rig.Terminate(target, {"a"});
+  rig.Await("a", InstanceState::kGone);
+  EXPECT_TRUE(rig.Launch(target, {"c"})[0].ok());
+  EXPECT_EQ(rig.Await("c", InstanceState::kReady).endpoint,
+            "127.0.0.1:" + std::to_string(target->first_port));
+}
+
+TEST(ProcessFailure, ForeignHostIsRefused) {
+  Rig rig;
+  auto target = rig.Target();
+  target->host = "192.0.2.1";
+  const auto answers = rig.Launch(target, {"a"});
+  ASSERT_FALSE(answers[0].ok());
+  EXPECT_EQ(answers[0].error().kind, ErrorKind::kInvalid);
+}
+
+TEST(ProcessFailure, NamesThatLeaveTheFolderAreRefused) {
+  Rig rig;
+  for (const char* id : {"", ".", "..", "../x", "a/b", ".gone"}) {
+    const auto answers = rig.Launch(rig.Target(), {id});
+    ASSERT_FALSE(answers[0].ok()) << id;
+    EXPECT_EQ(answers[0].error().kind, ErrorKind::kInvalid);
+  }
+}
+
+}  // namespace
+}  // namespace autoscale
