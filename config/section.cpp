@@ -177,8 +177,9 @@ Section::Section(std::string file, const YAML::Node& node, std::string path,
   }
   state_->entries.reserve(node.size());
   for (const auto& pair : node) {
-    // Keys that are no text were reported when the file was parsed.
-    if (!pair.first.IsScalar()) continue;
+    // Keys that are no text, given twice or merged were reported when the file was parsed.
+    if (!pair.first.IsScalar() || pair.first.Scalar() == "<<") continue;
+    if (state_->Find(pair.first.Scalar()) != nullptr) continue;
     state_->entries.push_back({pair.first.Scalar(), LineOf(pair.first), pair.second});
   }
 }
