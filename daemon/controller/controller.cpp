@@ -268,7 +268,11 @@ void Controller::Open(Service& service) {
 void Controller::Note(const std::string& name, std::string text) {
   Service* service = FindService(name);
   if (service == nullptr) {
-    LogInfo(text, {{"service", name}});
+    if (name.empty()) {
+      LogWarning(text);
+    } else {
+      LogInfo(text, {{"service", name}});
+    }
     return;
   }
   // A dry run says the same on every tick; once a decision is enough.

@@ -28,6 +28,7 @@ struct Fleet::Channel {
   std::unordered_map<std::string, std::string> services;  // by upstream
   bool busy = false;
   TimePoint next;
+  std::string problem;
 };
 
 Fleet::Fleet(FleetOptions options) : options_(std::move(options)) {}
@@ -173,6 +174,7 @@ void Fleet::TakeObservations(const std::vector<std::string>& asked,
       member->problem.clear();
       // Nothing stored of the service but instances found: they are its capacity.
       if (member->desired == 0) member->desired = static_cast<int>(member->instances.size());
+      Anchor(observation.service);
     }
     Touch(observation.service);
   }
@@ -271,8 +273,8 @@ void Fleet::TakeConfirmation(Member& member, Link& link, uint64_t sequence, Time
     return;
   }
   ++options_.counters.gateway_errors;
-  if (link.problem != status.error().message) {
-    link.problem = status.error().message;
+  link.problem = status.error().message;
+  if (link.failures == 0) {
     Note(member, "gateway " + link.gateway + " did not take the list: " + link.problem);
   }
   const int doublings = std::min(link.failures++, 5);
@@ -312,13 +314,19 @@ void Fleet::TakeInspection(Channel& channel, TimePoint sent,
       if (link.gateway == channel.name) channel.next = options_.clock.Now() + kInspectDraining;
     }
   }
+  const std::string problem = answer.ok() ? "" : answer.error().message;
+  if (channel.problem.empty() != problem.empty()) {
+    options_.note("", "gateway " + channel.name +
+                          (problem.empty() ? " answers again" : " does not answer: " + problem));
+  }
+  channel.problem = problem;
   if (!answer.ok()) {
     ++options_.counters.gateway_errors;
     for (const auto& [upstream, service] : channel.services) {
       Member* member = FindMember(service);
       for (Link& link : member->links) {
         if (link.upstream == upstream && link.gateway == channel.name) {
-          link.problem = answer.error().message;
+          link.problem = problem;
         }
       }
     }

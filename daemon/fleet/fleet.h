@@ -33,7 +33,7 @@ struct FleetOptions {
   Adapters recording;
   Counters& counters;
   uint64_t epoch = 1;
-  // One line of what happened to a service; called on the tick thread.
+  // One line of what happened to a service (empty: to all); called on the tick thread.
   std::function<void(const std::string& service, std::string text)> note;
 };
 
