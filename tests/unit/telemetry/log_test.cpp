@@ -3,11 +3,11 @@
 #include <gtest/gtest.h>
 #include <stdlib.h>
 
+#include <algorithm>
 #include <cmath>
 #include <filesystem>
 #include <fstream>
 #include <nlohmann/json.hpp>
-#include <regex>
 #include <thread>
 
 namespace autoscale {
@@ -48,11 +48,15 @@ TEST_F(LogTest, ALineIsAnObjectWithItsFields) {
                          {"ratio", 0.5},
                          {"dry_run", true}});
   ASSERT_EQ(Lines().size(), 1u);
-  const std::regex expected(
-      R"re(\{"time":"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z","level":"info",)re"
-      R"re("message":"scaled out","service":"checkout","decision":9007199254740993,)re"
-      R"re("ratio":0\.5,"dry_run":true\})re");
-  EXPECT_TRUE(std::regex_match(Lines()[0], expected)) << Lines()[0];
+  std::string line = Lines()[0];
+  const size_t end_of_time = line.find(R"(","level")");
+  ASSERT_NE(end_of_time, std::string::npos) << line;
+  std::replace_if(
+      line.begin(), line.begin() + static_cast<ptrdiff_t>(end_of_time),
+      [](char c) { return c >= '0' && c <= '9'; }, '9');
+  EXPECT_EQ(line,
+            R"({"time":"9999-99-99T99:99:99.999Z","level":"info","message":"scaled out",)"
+            R"("service":"checkout","decision":9007199254740993,"ratio":0.5,"dry_run":true})");
 }
 
 TEST_F(LogTest, AnyTextStaysOneLineOfJson) {
