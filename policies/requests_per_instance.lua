@@ -1,0 +1,29 @@
+-- So many instances that each serves its share of the arriving requests.
+--
+--   metrics:  arrivals     requests per second that arrive at the gateways, in total (per_second)
+--   params:   target_rps   requests per second that one instance is to serve
+--             tolerance    a change smaller than this share of the capacity is not worth it; 0.1
+--
+-- Arrivals do not depend on how many instances there are, so that no answer of this policy feeds
+-- back into its own input: it needs no cooldown to be stable, only a window before it scales in.
+
+local arrivals = metric "arrivals"
+local target = param "target_rps"
+local tolerance = param("tolerance", 0.1)
+
+if type(target) ~= "number" or target <= 0 then
+  error("target_rps must be a number above 0")
+end
+if type(tolerance) ~= "number" or tolerance < 0 or tolerance >= 1 then
+  error("tolerance must be a number of at least 0 and below 1")
+end
+
+local needed = arrivals.value / target
+local off = math.abs(needed - capacity.desired)
+if capacity.desired > 0 and off <= tolerance * capacity.desired then
+  return hold(string.format("arrivals %.0f/s are what %d instances of %g/s serve",
+    arrivals.value, capacity.desired, target))
+end
+
+return scale_to(needed, string.format("arrivals %.0f/s need %d instances of %g/s",
+  arrivals.value, math.ceil(needed), target))
