@@ -169,11 +169,15 @@ TEST_F(HttpClientTest, BoundsConnectionsAndQueuesTheRest) {
       if (++answered == kRequests) loop_.Stop();
     });
   }
-  loop_.After(Millis(20), [&] {
-    EXPECT_EQ(server_.requests().size(), 2u);  // as many as may be at once
-    gate->Open();
+  waiter_ = std::thread([&] {
+    EXPECT_TRUE(server_.WaitForRequests(2));
+    loop_.Post([&] {
+      EXPECT_EQ(server_.requests().size(), 2u);  // as many as may be at once
+      gate->Open();
+    });
   });
   loop_.Run();
+  waiter_.join();
   EXPECT_EQ(answered, kRequests);
   EXPECT_EQ(server_.connections(), 2);
 }
@@ -396,10 +400,10 @@ TEST_F(HttpClientTest, DestroyingTheClientWithRequestsOnTheWire) {
     client_->Send({.url = server_.Url("/hang")},
                   [owned](Result<HttpResponse>) { ADD_FAILURE() << "called back"; });
   }
-  std::thread([&] {
+  waiter_ = std::thread([&] {
     EXPECT_TRUE(server_.WaitForRequests(2));
     loop_.Stop();
-  }).swap(waiter_);
+  });
   loop_.Run();
   waiter_.join();
   client_.reset();
