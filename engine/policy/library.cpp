@@ -13,6 +13,8 @@ namespace {
 char safe_globals_key;  // its address is the registry key
 
 constexpr size_t kMaxRepeated = 1u << 20;  // bytes of a string that string.rep may make
+// An error that is caught unwinds the C stack, in the time of about so many instructions.
+constexpr size_t kUnwinding = 200;
 // C functions pass so many bytes or elements in the time of an instruction.
 constexpr size_t kBytesAnInstruction = 64;
 
@@ -49,7 +51,10 @@ int ToString(lua_State* L) {
 int ProtectedCall(lua_State* L) {
   luaL_checkany(L, 1);
   const int status = lua_pcall(L, lua_gettop(L) - 1, LUA_MULTRET, 0);
-  if (status != 0 && Sandbox::Of(L).stop() != Stop::kNone) return lua_error(L);
+  if (status != 0) {
+    if (Sandbox::Of(L).stop() != Stop::kNone) return lua_error(L);
+    Sandbox::Of(L).Charge(L, kUnwinding);
+  }
   lua_pushboolean(L, status == 0 ? 1 : 0);
   lua_insert(L, 1);
   return lua_gettop(L);

@@ -1,0 +1,147 @@
+// What is found before a policy acts; the policies we ship; the snippets of the reference.
+#include <gtest/gtest.h>
+
+#include <fstream>
+#include <sstream>
+
+#include "tests/unit/policy/bench.h"
+
+namespace autoscale {
+namespace {
+
+std::string ReadFile(const std::string& path) {
+  std::ifstream file(std::string(SOURCE_DIR) + "/" + path);
+  std::stringstream text;
+  text << file.rdbuf();
+  return text.str();
+}
+
+class CheckTest : public ::testing::Test {
+ protected:
+  // The error's message; empty when there is none.
+  std::string Check(const std::string& text) {
+    const Status status =
+        host_.Check(MakePolicy(text), service_.metrics, service_.params, service_.bounds);
+    return status ? "" : status.error().message;
+  }
+  void ExpectFound(const std::string& text, const std::string& message) {
+    EXPECT_EQ(Check(text).substr(0, message.size()), message) << text;
+  }
+
+  PolicyHost host_{PolicyLimits{}};
+  TestService service_;
+};
+
+TEST_F(CheckTest, GoodPoliciesPass) {
+  EXPECT_EQ(Check("return track(metric 'cpu', 0.6)"), "");
+  EXPECT_EQ(Check("return threshold(metric 'cpu', {above = 0.75, below = 0.3})"), "");
+  EXPECT_EQ(Check("if metric('cpu').value > 0.75 then return scale_up(1) end\n"
+                  "if metric('cpu').value < 0.30 then return scale_down(1) end\n"
+                  "return hold('between')"),
+            "");
+  // What is high in requests is not for us to say.
+  EXPECT_EQ(Check("if metric('rps').value > 1e7 then return scale_up(1) end return scale_down(1)"),
+            "");
+}
+
+TEST_F(CheckTest, SyntaxUnknownNamesAndMisfits) {
+  ExpectFound("return hold(", "policies/test.lua:1: ");
+  ExpectFound("\nreturn track(metric 'mem', 0.6)", "policies/test.lua:2: unknown metric 'mem'");
+  ExpectFound("return scale_to(param 'goal')", "policies/test.lua:1: parameter 'goal' is not set");
+  ExpectFound(
+      "return track(metric 'cpu', 75)",
+      "policies/test.lua:1: 75 does not fit metric 'cpu', whose unit is ratio (0.75?) (found "
+      "by trying it with cpu missing, rps missing, 11 of 11 instances ready)");
+  ExpectFound("while true do end", "policies/test.lua:1: more than 200000 instructions");
+  ExpectFound("", "policies/test.lua: the policy returned nothing");
+}
+
+TEST_F(CheckTest, ThresholdsOfAnotherUnitDoNotShrinkAFleet) {
+  ExpectFound(
+      "local cpu = metric('cpu').value\nif cpu > 75 then return scale_up(1) end\n"
+      "if cpu < 30 then return scale_down(1) end\nreturn hold()",
+      "policies/test.lua: scales in whatever the metrics say, even with all of them high");
+}
+
+TEST_F(CheckTest, ErrorsOnEveryPathThatLevelsReach) {
+  for (const char* condition :
+       {"metric('cpu').value == 0", "metric('cpu').value > 0.9", "not metric('cpu').usable",
+        "metric('cpu').usable and metric('cpu').value > 0.9 and metric('rps').value < 10",
+        "metric('rps').usable and not metric('cpu').usable", "capacity.desired == capacity.min",
+        "capacity.desired == capacity.max", "capacity.pending > 0", "capacity.ready == 0",
+        "#metric('cpu').instances == 0", "#metric('cpu').instances > 0", "state.again",
+        "metric('cpu').usable and metric('cpu').value > 0.1 and metric('cpu').value < 0.3"}) {
+    EXPECT_NE(Check(std::string("if ") + condition +
+                    " then return nonsense() end state.again = true return hold()"),
+              "")
+        << condition;
+  }
+}
+
+TEST_F(CheckTest, ZeroTrafficIsTried) {
+  ExpectFound("return scale_to(metric('rps').value / metric('rps').value)",
+              "policies/test.lua:1: scale_to: the capacity is not a finite number");
+}
+
+TEST_F(CheckTest, LoadTellsThePath) {
+  const Status status = host_.Load(MakePolicy("return return", "/etc/p/a.lua"));
+  ASSERT_FALSE(status);
+  EXPECT_EQ(status.error().message.substr(0, 15), "/etc/p/a.lua:1:");
+  EXPECT_TRUE(host_.Load(MakePolicy("return hold()")));
+}
+
+TEST_F(CheckTest, RequestsPerInstance) {
+  service_.metrics = {{"arrivals", Unit::kPerSecond}};
+  service_.samples = {TestService::Fresh(0)};
+  service_.params = {{"target_rps", 150.0}};
+  const std::string policy = ReadFile("policies/requests_per_instance.lua");
+  EXPECT_EQ(Check(policy), "");
+  const auto run = [&](int desired, double arrivals) {
+    service_.samples = {TestService::Fresh(arrivals)};
+    return service_.Has(desired, desired).Run(host_, policy);
+  };
+  const Proposal out = run(2, 700);  // 700 / 150 = 4.67
+  EXPECT_EQ(out.kind, ProposalKind::kScaleTo);
+  EXPECT_EQ(out.capacity, 5);
+  EXPECT_EQ(out.reason, "arrivals 700/s need 5 instances of 150/s");
+  EXPECT_EQ(run(5, 700).kind, ProposalKind::kHold);  // |4.67 - 5| = 0.33 <= 0.5
+  EXPECT_EQ(run(5, 660).capacity, 5);                // |4.4 - 5| = 0.6 > 0.5, but needs 5
+  EXPECT_EQ(run(5, 590).capacity, 4);                // |3.93 - 5| = 1.07
+  EXPECT_EQ(run(4, 640).kind, ProposalKind::kHold);  // |4.27 - 4| = 0.27 <= 0.4
+  EXPECT_EQ(run(5, 0).capacity, 0);                  // the bounds keep min
+  EXPECT_EQ(run(0, 10).capacity, 1);
+  service_.params = {};
+  EXPECT_NE(Check(policy).find("parameter 'target_rps' is not set"), std::string::npos);
+  service_.params = {{"target_rps", std::string("many")}};
+  EXPECT_NE(Check(policy).find("target_rps must be a number above 0"), std::string::npos);
+}
+
+// Every ```lua block of the reference is a whole policy for the service that it describes.
+TEST_F(CheckTest, TheReferenceIsRight) {
+  service_.metrics = {{"cpu", Unit::kRatio},
+                      {"latency_p95", Unit::kSeconds},
+                      {"error_ratio", Unit::kRatio},
+                      {"arrivals", Unit::kPerSecond},
+                      {"queue", Unit::kCount}};
+  service_.params = {{"target_rps", 150.0}};
+  std::istringstream reference(ReadFile("docs/policies.md"));
+  std::string line, block;
+  bool inside = false;
+  int blocks = 0;
+  while (std::getline(reference, line)) {
+    if (line == "```lua") {
+      inside = true;
+      block.clear();
+    } else if (inside && line == "```") {
+      inside = false;
+      ++blocks;
+      EXPECT_EQ(Check(block), "") << block;
+    } else if (inside) {
+      block += line + "\n";
+    }
+  }
+  EXPECT_GE(blocks, 5);
+}
+
+}  // namespace
+}  // namespace autoscale
