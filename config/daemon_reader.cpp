@@ -64,7 +64,7 @@ void ReadControl(Section& root, ControlSpec& control) {
 
 // Says what is wrong with the URL; empty: nothing.
 std::string UrlFault(std::string_view url) {
-  const std::string form = "must be http://HOST:PORT or https://HOST:PORT, with a path or without";
+  std::string form = "must be http://HOST:PORT or https://HOST:PORT, with a path or without";
   const size_t scheme = url.starts_with("http://") ? 7 : url.starts_with("https://") ? 8 : 0;
   if (scheme == 0) return form;
   const std::string_view rest = url.substr(scheme);
