@@ -47,7 +47,8 @@ class FakeSurface : public ControlSurface {
     return std::vector<DecisionRecord>(static_cast<size_t>(limit));
   }
   Status Pause(const std::string& service, const std::string& reason) override {
-    paused = service + ": " + reason;
+    const std::lock_guard lock(mutex_);
+    paused_ = service + ": " + reason;
     return Ok{};
   }
   Status Resume(const std::string&) override {
@@ -57,7 +58,10 @@ class FakeSurface : public ControlSurface {
     return Error{ErrorKind::kInvalid, "a.yaml:1: bad\nb.yaml:2: worse"};
   }
 
-  void CloseGate() { gate_open_ = false; }
+  void CloseGate() {
+    const std::lock_guard lock(mutex_);
+    gate_open_ = false;
+  }
   void OpenGate() {
     const std::lock_guard lock(mutex_);
     gate_open_ = true;
@@ -68,7 +72,10 @@ class FakeSurface : public ControlSurface {
     std::unique_lock lock(mutex_);
     return changed_.wait_for(lock, std::chrono::seconds(20), [&] { return waiting_ >= n; });
   }
-  std::string paused;
+  std::string paused() {
+    const std::lock_guard lock(mutex_);
+    return paused_;
+  }
 
  private:
   void Wait() {
@@ -82,6 +89,7 @@ class FakeSurface : public ControlSurface {
   std::condition_variable changed_;
   bool gate_open_ = true;
   int waiting_ = 0;
+  std::string paused_;
 };
 
 class ControlServerTest : public ::testing::Test {
@@ -139,7 +147,7 @@ TEST_F(ControlServerTest, AnswersCallsAndMapsErrors) {
     request.set_reason("deploy");
     v1::PauseResponse response;
     ASSERT_TRUE(stub->Pause(&call, request, &response).ok());
-    EXPECT_EQ(surface_.paused, "web: deploy");
+    EXPECT_EQ(surface_.paused(), "web: deploy");
   }
   {
     grpc::ClientContext call;
@@ -206,7 +214,7 @@ TEST_F(ControlServerTest, BoundsWhatCallersMayAskFor) {
   EXPECT_EQ(pause("", 1), grpc::StatusCode::INVALID_ARGUMENT);
   EXPECT_EQ(pause("web", 501), grpc::StatusCode::INVALID_ARGUMENT);
   EXPECT_EQ(pause("web", 100'000), grpc::StatusCode::RESOURCE_EXHAUSTED);  // above any request
-  EXPECT_EQ(surface_.paused, "");
+  EXPECT_EQ(surface_.paused(), "");
 }
 
 TEST_F(ControlServerTest, SetsTheModeWhateverTheMask) {
