@@ -6,6 +6,7 @@
 #include <string_view>
 #include <utility>
 
+#include "config/content_hash.h"
 #include "config/names.h"
 #include "config/rules_reader.h"
 #include "config/scalar.h"
@@ -104,6 +105,7 @@ ServiceSpec ServiceReader::ReadService(Section section, const MetricTable* file_
   service.start_timeout = section.Duration("start_timeout", service.start_timeout, kStartRange);
   service.dry_run = section.Bool("dry_run", service.dry_run);
   section.Finish();
+  service.content_hash = ContentHash(section.node(), service);
   return service;
 }
 

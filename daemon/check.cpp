@@ -30,7 +30,10 @@ LoadResult LoadAndCheck(const std::string& path, bool dry_run) {
            .line = service.line,
            .message = "service '" + service.name + "': policy " + checked.error().message});
     }
-    if (dry_run || result.configuration.daemon.dry_run) service.dry_run = true;
+    if ((dry_run || result.configuration.daemon.dry_run) && !service.dry_run) {
+      service.dry_run = true;
+      service.content_hash = ~service.content_hash;
+    }
   }
   return result;
 }

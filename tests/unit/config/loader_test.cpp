@@ -214,5 +214,28 @@ TEST_F(Loader, WarningsDoNotFailIt) {
   EXPECT_FALSE(result.ok());
 }
 
+TEST_F(Loader, TheContentHashChangesWithAnythingTheServiceIsMadeFrom) {
+  const std::string web =
+      "service: web\npolicy: ../p.lua\nmax: 3\nmetrics: {errors: shared}\n"
+      "provider: {type: fake, ports: 1-2}\n";
+  files_.Write("services.d/web.yaml", web);
+  const auto hash = [this] { return Load().services.at(0).content_hash; };
+  const uint64_t first = hash();
+  EXPECT_EQ(hash(), first);
+  files_.Write("services.d/web.yaml", "# a comment\n" + web);
+  EXPECT_EQ(hash(), first);
+  files_.Write("services.d/web.yaml", web + "min: 2\n");
+  EXPECT_NE(hash(), first);
+  files_.Write("services.d/web.yaml", web);
+  files_.Write("p.lua", "return hold('x')\n");
+  EXPECT_NE(hash(), first);
+  files_.Write("p.lua", "return hold()\n");
+  EXPECT_EQ(hash(), first);
+  std::string daemon = kDaemon;
+  daemon.replace(daemon.find("query: e"), 8, "query: f");
+  files_.Write("d.yaml", daemon);
+  EXPECT_NE(hash(), first);
+}
+
 }  // namespace
 }  // namespace autoscale
