@@ -16,17 +16,19 @@ class Hash {
     Add(value ? std::hash<double>{}(*value) : uint64_t{1});
   }
 
-  void Add(const YAML::Node& node) {
+  // An anchor may hold itself, and many times: nothing that is valid here is nested deeper.
+  void Add(const YAML::Node& node, int depth = 32) {
+    if (depth == 0 || nodes_left_-- <= 0) return;
     Add(static_cast<uint64_t>(node.Type()));
     if (node.IsScalar()) {
       Add(std::string_view(node.Tag()));
       Add(std::string_view(node.Scalar()));
     } else if (node.IsSequence()) {
-      for (const YAML::Node& item : node) Add(item);
+      for (const YAML::Node& item : node) Add(item, depth - 1);
     } else if (node.IsMap()) {
       for (const auto& entry : node) {
-        Add(entry.first);
-        Add(entry.second);
+        Add(entry.first, depth - 1);
+        Add(entry.second, depth - 1);
       }
     }
   }
@@ -49,6 +51,7 @@ class Hash {
   [[nodiscard]] uint64_t value() const { return value_; }
 
  private:
+  int nodes_left_ = 100'000;
   uint64_t value_ = 14695981039346656037ULL;  // FNV-1a's offset
 };
 
