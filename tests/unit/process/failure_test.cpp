@@ -37,9 +37,9 @@ TEST(ProcessFailure, CrashNamesItsSignal) {
   Rig rig;
   rig.Launch(rig.Target(), {"a"});
   rig.Await("a", InstanceState::kReady);
-  kill(rig.Pid("a"), SIGSEGV);
+  kill(rig.Pid("a"), SIGABRT);
   const auto gone = rig.Await("a", InstanceState::kGone);
-  EXPECT_TRUE(gone.detail.starts_with("ended by SIGSEGV after ")) << gone.detail;
+  EXPECT_TRUE(gone.detail.starts_with("ended by SIGABRT after ")) << gone.detail;
 }
 
 TEST(ProcessFailure, MissingProgramIsGoneWithTheReason) {
