@@ -110,19 +110,12 @@ void EventLoop::State::RunPosted() {
 }
 
 void EventLoop::State::RunTimers() {
+  // Taken once: a timer that a timer sets is due later than this, and waits for the next round.
   const SteadyTime now = std::chrono::steady_clock::now();
-  const TimerId newest = last_timer;  // a timer set by a timer waits for the next round
-  auto it = timers.begin();
-  while (!stop && it != timers.end() && it->first.first <= now) {
-    if (it->first.second > newest) {
-      ++it;
-      continue;
-    }
-    const Task task = std::move(it->second);
-    due.erase(it->first.second);
-    timers.erase(it);
-    task();
-    it = timers.begin();
+  while (!stop && !timers.empty() && timers.begin()->first.first <= now) {
+    const auto due_now = timers.extract(timers.begin());
+    due.erase(due_now.key().second);
+    due_now.mapped()();
   }
 }
 
