@@ -70,6 +70,7 @@ TEST_F(ApiTest, ScaleToIsAbsoluteAndRoundsUp) {
   const Proposal proposal = Run("return scale_to(6.2, 'night')");
   EXPECT_EQ(proposal.kind, ProposalKind::kScaleTo);
   EXPECT_EQ(proposal.capacity, 7);
+  EXPECT_EQ(Run("return scale_to((0.1 + 0.2) * 10)").capacity, 3);  // 3.0000000000000004
   EXPECT_EQ(Run("return scale_to(0)").capacity, 0);
   EXPECT_EQ(Run("return scale_to(1000)").capacity, 1000);  // not clamped to the bounds
   service_.Has(5, 0);
@@ -99,6 +100,8 @@ TEST_F(ApiTest, TrackMultipliesReadyByTheRatio) {
   EXPECT_EQ(proposal.reason, "cpu 0.9 is above its target 0.6: 4 ready × 1.5 needs 6");
   // 0.3 / 0.6 = 0.5; 0.5 × 4 = 2.
   EXPECT_EQ(service_.Cpu(0.3).Run(host_, "return track(metric 'cpu', 0.6)").capacity, 2);
+  // 1.05 / 0.6 × 4 = 7.000000000000001 in doubles, 7 in the HPA's milli-units: not 8.
+  EXPECT_EQ(service_.Cpu(1.05).Run(host_, "return track(metric 'cpu', 0.6)").capacity, 7);
   // 0.8 / 0.6 × 3 = 4.0000000000000003…: 4, as the HPA has it, not 5.
   service_.Has(3, 3);
   EXPECT_EQ(service_.Cpu(0.8).Run(host_, "return track(metric 'cpu', 0.6)").capacity, 4);
