@@ -11,7 +11,7 @@ parts=${AUTOSCALE_PARTS:-$repository/build/parts}
 peak_rps=${DEMO_PEAK_RPS:-700}
 minimum=2
 
-dir="" result=FAIL why="" explained="" load_pid=""
+dir="" result=FAIL why="" load_pid=""
 peak=0 final=-1 requests=0 failed=0
 
 # --- processes: only what this demo started is ever signalled ---
@@ -213,7 +213,7 @@ bar() {  # ready #, starting +, draining -
 }
 
 watch_load() {  # a line every two seconds until the load has ended
-  local line shown=0 lines p95 total_failed=0 t steady=$minimum jump=0
+  local line shown=0 lines p95 total_failed=0 t
   printf '\n%5s  %8s  %8s  %-20s %-7s %9s %7s\n' time "req/s" "answered" "instances (# ready)" "ready" "p95" failed
   while kill -0 "$load_pid" 2>/dev/null; do
     sleep 0.25
@@ -223,11 +223,6 @@ watch_load() {  # a line every two seconds until the load has ended
     total_failed=$(awk -F'"failed":' '{ split($2, part, ","); sum += part[1] } END { print sum + 0 }' "$dir/load.jsonl")
     read_capacity
     ((ready > peak)) && peak=$ready
-    if ((ready >= desired && ready - steady > jump)); then  # the largest step up so far
-      jump=$((ready - steady))
-      explained=$(ctl explain web 2>&1)
-    fi
-    ((ready >= desired)) && steady=$ready
     kill -0 "$daemon_pid" 2>/dev/null || fail "autoscaled ended in the middle: $(last_words daemon)"
     shown=$lines
     ((lines % 2 == 0)) || continue
@@ -236,6 +231,23 @@ watch_load() {  # a line every two seconds until the load has ended
     printf '%2d:%02d  %8d  %8d  %-20s %3d/%-3d %6.0f ms %7d\n' $((t / 60)) $((t % 60)) \
       "$(field arrived <<<"$line")" "$(field succeeded <<<"$line")" "$(bar)" "$ready" "$desired" "$p95" "$total_failed"
   done
+}
+
+explain_step() {  # the decision that added most
+  local decision
+  decision=$(ctl -o json history web --limit 200 | awk '
+    /^ *"id": [0-9]/ { id = $2 + 0 }
+    /"decision": \{/ { inside = 1 }
+    inside && /"before":/ { before = $2 + 0 }
+    inside && /"desired":/ {
+      inside = 0
+      if (before > 0 && $2 - before > most) { most = $2 - before; found = id }
+    }
+    END { if (found) print found }')
+  [[ -n $decision ]] || { printf '\nIt never scaled out.\n'; return; }
+  printf '\nWhy it scaled out: autoscalectl explain --decision %s\n\n' "$decision"
+  ctl explain --decision "$decision"
+  echo
 }
 
 judge() {
@@ -286,7 +298,5 @@ echo "demo: $minimum instances serve; now a load of ${schedule//,/, then } (seco
 start load "$build/demo/demo-load" --port "$nginx_port" --schedule "$schedule" \
   --out "$dir/load.jsonl" --summary "$dir/load.json"
 watch_load
-echo
-echo "Why it scaled out (autoscalectl explain web, at that moment):"
-echo "${explained:-it never did}"
+explain_step
 judge
