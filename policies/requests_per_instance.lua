@@ -25,5 +25,5 @@ if capacity.desired > 0 and off <= tolerance * capacity.desired then
     arrivals.value, capacity.desired, target))
 end
 
-return scale_to(needed, string.format("arrivals %.0f/s need %d instances of %g/s",
-  arrivals.value, math.ceil(needed), target))
+return scale_to(needed, string.format("arrivals %.0f/s need %d %s of %g/s",
+  arrivals.value, math.ceil(needed), needed > 1 and "instances" or "instance", target))

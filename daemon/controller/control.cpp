@@ -104,8 +104,8 @@ Result<DecisionRecord> Controller::ReadLast(const std::string& name) {
   DecisionRecord record = RecordOf(*service, service->last_stored);
   if (service->open) {
     record.actions = service->open->actions;
-  } else if (service->last_stored > 0) {
-    auto stored = options_.store.ReadDecision(service->last_stored);
+  } else if (service->last_gathered > 0) {
+    auto stored = options_.store.ReadDecision(service->last_gathered);
     if (stored.ok() && *stored) record.actions = (**stored).actions;
   }
   return record;
@@ -206,7 +206,7 @@ ReloadReport Controller::Replace(std::vector<ServiceSpec> specs) {
     const std::string name = service->spec->name;
     if (wanted.contains(name)) return false;
     ++report.removed;
-    if (service->open) batch_.decisions.push_back(std::move(*service->open));
+    Close(*service);
     open_.erase(service.get());
     by_name_.erase(name);
     options_.fleet.Remove(name);

@@ -214,7 +214,7 @@ void Controller::Decide(Case& one, TimePoint now) {
   if (service.paused) {
     const int wanted = service.decision.desired;
     service.decision.desired = service.capacity.desired;
-    service.decision.stages.push_back({.name = "pause",
+    service.decision.stages.push_back({.name = kPause,
                                        .before = wanted,
                                        .after = service.capacity.desired,
                                        .reason = "paused: " + service.pause_reason});
@@ -234,7 +234,7 @@ void Controller::Decide(Case& one, TimePoint now) {
   const uint64_t outcome = OutcomeOf(service);
   if (outcome == service.outcome && (delta == 0 || service.spec->dry_run)) return;
   service.outcome = outcome;
-  Open(service);
+  Keep(service, delta != 0);
 }
 
 // A changed capacity: from now on it is what ought to be.
@@ -246,13 +246,18 @@ void Controller::Apply(Service& service, int delta, TimePoint now) {
   options_.fleet.SetDesired(service.spec->name, service.decision.desired);
 }
 
-// Gives the last tick's decision a number and a row, and gathers what comes of it.
-void Controller::Open(Service& service) {
-  if (service.open) batch_.decisions.push_back(std::move(*service.open));
+// Gives the last tick's decision a number and a row. What comes of a change is gathered in its
+// record until all is settled; a hold in the meantime is kept beside it.
+void Controller::Keep(Service& service, bool gather) {
   service.last_stored = ++last_decision_;
-  service.open = std::make_unique<DecisionRecord>(RecordOf(service, service.last_stored));
-  batch_.decisions.push_back(*service.open);
-  open_.insert(&service);
+  DecisionRecord record = RecordOf(service, service.last_stored);
+  batch_.decisions.push_back(record);
+  if (gather) {
+    Close(service);
+    service.open = std::make_unique<DecisionRecord>(std::move(record));
+    service.last_gathered = service.last_stored;
+    open_.insert(&service);
+  }
   const Decision& decision = service.decision;
   const auto log = service.proposal.cause == HoldCause::kFault ? LogError : LogInfo;
   log(decision.before == decision.desired ? "hold" : "scale",
@@ -263,6 +268,14 @@ void Controller::Open(Service& service) {
        {"reason", decision.reason},
        {"at", service.proposal.at},
        {"dry_run", service.spec->dry_run}});
+}
+
+// Stores an open decision again, with what came of it.
+void Controller::Close(Service& service) {
+  if (service.open && !service.open->actions.empty()) {
+    batch_.decisions.push_back(std::move(*service.open));
+  }
+  service.open.reset();
 }
 
 void Controller::Note(const std::string& name, std::string text) {
@@ -277,7 +290,7 @@ void Controller::Note(const std::string& name, std::string text) {
   }
   // A dry run says the same on every tick; once a decision is enough.
   if (service->spec->dry_run && !service->open) return;
-  if (!service->open) Open(*service);
+  if (!service->open) Keep(*service, true);
   LogInfo(text, {{"service", name}, {"decision", service->open->id}});
   if (service->open->actions.size() < kActionsKept) {
     service->open->actions.push_back({options_.clock.Now(), std::move(text)});
@@ -325,10 +338,7 @@ void Controller::Conclude() {
       ++it;
       continue;
     }
-    if (service.open && !service.open->actions.empty()) {
-      batch_.decisions.push_back(std::move(*service.open));
-    }
-    service.open.reset();
+    Close(service);
     it = open_.erase(it);
   }
 }

@@ -90,7 +90,8 @@ class Controller final : public ControlSurface {
   void Conclude();
 
   void Apply(Service& service, int delta, TimePoint now);
-  void Open(Service& service);
+  void Keep(Service& service, bool gather);
+  void Close(Service& service);
   void Regroup(TimePoint now);
   void Put(std::shared_ptr<const ServiceSpec> spec, const ServiceRow* row,
            std::vector<InstanceRow> instances);

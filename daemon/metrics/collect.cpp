@@ -84,6 +84,10 @@ void TakeInstances(Sample& sample, const MetricSpec& spec, std::span<const Answe
 Sample MakeSample(const MetricSpec& spec, std::span<const Answer::Row> rows,
                   std::span<const KnownInstance> instances) {
   Sample sample{.state = SampleState::kEmpty};
+  // The series behind the metric was asked for and is nowhere: a dead exporter, not "no traffic".
+  if (rows.empty() && !spec.series.empty()) {
+    sample.age_s = std::numeric_limits<float>::infinity();
+  }
   for (const Answer::Row& row : rows) {
     // The oldest of several would hide that the rest still reports; the newest is what Prometheus
     // itself would answer for the sum.

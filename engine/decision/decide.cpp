@@ -35,7 +35,7 @@ StageRecord Stabilize(const Stage& at, int wanted) {
       greatest = std::max(greatest, run.capacity);
   }
   const int after = std::min(std::max(at.desired, least), greatest);
-  StageRecord record{.name = "stabilization", .before = wanted, .after = after};
+  StageRecord record{.name = kStabilization, .before = wanted, .after = after};
   if (after < wanted) {
     record.reason = "the least proposal of the last " + Seconds(at.rules.up.stabilization) +
                     " is " + std::to_string(least);
@@ -76,7 +76,7 @@ std::string Describe(const RateLimit& limit) {
 }
 
 StageRecord LimitRate(const Stage& at, int wanted) {
-  StageRecord record{.name = "rate", .before = wanted, .after = wanted};
+  StageRecord record{.name = kRate, .before = wanted, .after = wanted};
   if (wanted == at.desired) return record;
   const int sign = wanted > at.desired ? 1 : -1;
   const DirectionRules& rules = sign > 0 ? at.rules.up : at.rules.down;
@@ -107,7 +107,7 @@ StageRecord LimitRate(const Stage& at, int wanted) {
 }
 
 StageRecord Cool(const Stage& at, int wanted) {
-  StageRecord record{.name = "cooldown", .before = wanted, .after = wanted};
+  StageRecord record{.name = kCooldown, .before = wanted, .after = wanted};
   if (wanted == at.desired) return record;
   const bool out = wanted > at.desired;
   const Millis cooldown = out ? at.rules.up.cooldown : at.rules.down.cooldown;
@@ -132,7 +132,7 @@ std::string OutOfBounds(int capacity, const Bounds& bounds) {
 StageRecord Bound(const Stage& at, int wanted) {
   const Bounds& bounds = at.rules.bounds;
   StageRecord record{
-      .name = "bounds", .before = wanted, .after = std::clamp(wanted, bounds.min, bounds.max)};
+      .name = kBounds, .before = wanted, .after = std::clamp(wanted, bounds.min, bounds.max)};
   if (record.after != wanted) record.reason = OutOfBounds(wanted, bounds);
   return record;
 }

@@ -39,7 +39,16 @@ struct Proposal {
   std::string at;      // "checkout.lua:7", where the policy said so; empty when nowhere
 };
 
-// One stage of a decision. `name` is a constant of the stage.
+// The stages that a decision may have.
+inline constexpr std::string_view kStabilization = "stabilization";
+inline constexpr std::string_view kRate = "rate";
+inline constexpr std::string_view kCooldown = "cooldown";
+inline constexpr std::string_view kBounds = "bounds";
+inline constexpr std::string_view kPause = "pause";
+// The constant equal to the text; absent: no stage is called so.
+std::optional<std::string_view> FindStageName(std::string_view text);
+
+// One stage of a decision. `name` is one of the constants above.
 struct StageRecord {
   std::string_view name;
   int before = 0;

@@ -37,4 +37,11 @@ std::optional<ProposalKind> ParseProposalKind(std::string_view text) {
 }
 std::string_view ToString(HoldCause cause) { return kCauses[static_cast<size_t>(cause)]; }
 
+std::optional<std::string_view> FindStageName(std::string_view text) {
+  for (const std::string_view name : {kStabilization, kRate, kCooldown, kBounds, kPause}) {
+    if (name == text) return name;
+  }
+  return std::nullopt;
+}
+
 }  // namespace autoscale

@@ -4,9 +4,7 @@
 #include <cmath>
 #include <concepts>
 #include <limits>
-#include <mutex>
 #include <nlohmann/json.hpp>
-#include <set>
 #include <utility>
 
 namespace autoscale {
@@ -45,18 +43,6 @@ json SampleToJson(const NamedSample& named) {
           {"coverage", OptionalNumber(sample.coverage)},
           {"instances", std::move(instances)},
           {"error", sample.error ? Text(*sample.error) : json(nullptr)}};
-}
-
-// The engine names stages by constants; names read back must live as long. A handful exist, so a
-// flood of them can only be nonsense: nullopt.
-std::optional<std::string_view> InternStageName(const std::string& name) {
-  constexpr size_t kMaxNames = 64;  // several times what all stages of all versions will need
-  static std::mutex mutex;
-  static auto& names = *new std::set<std::string>;  // never destroyed: views of it are handed out
-  const std::lock_guard lock(mutex);
-  if (auto found = names.find(name); found != names.end()) return *found;
-  if (names.size() >= kMaxNames) return std::nullopt;
-  return *names.insert(name).first;
 }
 
 // Reads the members of one JSON object. The first fault of the whole record is kept, with where it
@@ -202,7 +188,7 @@ Proposal ReadProposal(Fields fields) {
 }
 
 StageRecord ReadStage(Fields fields) {
-  const auto name = InternStageName(fields.Text("name"));
+  const auto name = FindStageName(fields.Text("name"));
   if (!name) fields.Fail("name", "the name of a stage");
   return {.name = name.value_or(""),
           .before = fields.Integer<int>("before"),

@@ -83,6 +83,14 @@ TEST(MakeSample, WhenEmptyIsNotForATargetThatIsGone) {
   EXPECT_EQ(Make(spec, {Row(std::nullopt, 90.0F, 3)}).state, SampleState::kStale);
 }
 
+TEST(MakeSample, WhenEmptyIsNotForSeriesThatAreNowhere) {
+  MetricSpec spec = PerService();
+  spec.missing.when_empty = 0;
+  EXPECT_EQ(Make(spec, {}).state, SampleState::kFresh);  // nothing was asked of what is behind it
+  spec.series = "requests_total";
+  EXPECT_EQ(Make(spec, {}).state, SampleState::kStale);
+}
+
 TEST(MakeSample, NaNIsOnlyAValueWhenTheMetricSaysSo) {
   MetricSpec spec = PerService();
   EXPECT_EQ(Make(spec, {Row(std::nan(""))}).state, SampleState::kNaN);

@@ -291,6 +291,25 @@ TEST_F(ControllerTest, ExplainTellsWhatWasDone) {
       << actions;
 }
 
+TEST_F(ControllerTest, WhatComesOfADecisionStaysWithItThroughTheHoldsThatFollow) {
+  metrics_.Says("load", 2);
+  Start({Web()});
+  Tick();
+  MakeReady();
+  Tick();  // 1 -> 2
+  Tick();  // a hold while the second one starts
+  MakeReady();
+  Tick();
+  DecisionRecord out;
+  for (const DecisionRecord& record : *store_->ReadDecisions("web", 100)) {
+    if (record.decision.before == 1 && record.decision.desired == 2) out = record;
+  }
+  ASSERT_EQ(out.actions.size(), 3u);
+  EXPECT_NE(out.actions[0].text.find("is asked for"), std::string::npos);
+  EXPECT_NE(out.actions[1].text.find("is ready at"), std::string::npos);
+  EXPECT_NE(out.actions[2].text.find("confirmed list"), std::string::npos);
+}
+
 TEST_F(ControllerTest, APausedServiceKeepsItsCapacityAndReplacesTheDead) {
   metrics_.Says("load", 2);
   Start({Web()});

@@ -171,8 +171,10 @@ TEST(ProcessAdoption, ReaderOfTheLockFileIsNoPartOfTheInstance) {
   ASSERT_EQ(waitpid(parent, nullptr, 0), parent);
   rig.StartProvider();  // ends what "a" left behind
   rig.Await("a", InstanceState::kGone);
-  EXPECT_TRUE(Lives(rig.Pid("b")));
-  EXPECT_EQ(rig.Observe(nosy)[1].state, InstanceState::kReady);
+  // Had "b" been killed along, its end would tell.
+  rig.Terminate(nosy, {"b"});
+  const auto gone = rig.Await("b", InstanceState::kGone);
+  EXPECT_NE(gone.detail.find("ended by SIGTERM"), std::string::npos) << gone.detail;
 }
 
 TEST(ProcessAdoption, HowItEndedSurvivesARestart) {

@@ -34,7 +34,7 @@ DecisionRecord FullRecord() {
                      .reason = "cpu 91 % → \"60 %\"\n",
                      .at = "checkout.lua:9"};
   record.decision = {.before = 4, .desired = 6, .reason = "rate: at most +2 a minute"};
-  record.decision.stages = {{"stabilization", 7, 7, ""}, {"rate", 7, 6, "+2 per 1m"}};
+  record.decision.stages = {{kStabilization, 7, 7, ""}, {kRate, 7, 6, "+2 per 1m"}};
   record.actions = {{TimePoint(Millis(1'767'322'800'679)), "started i-7 at 127.0.0.1:20003"}};
   return record;
 }
