@@ -131,10 +131,10 @@ void HealthWatch::Schedule(Millis delay) {
 
 void HealthWatch::Check() {
   CheckHealth(loop_, http_, options_, host_, port_, alive_,
-              [this](Status outcome) { Take(std::move(outcome)); });
+              [this](const Status& outcome) { Take(outcome); });
 }
 
-void HealthWatch::Take(Status outcome) {
+void HealthWatch::Take(const Status& outcome) {
   trouble_ = outcome.ok() ? "" : outcome.error().message;
   const bool healthy = verdict_ == Verdict::kHealthy;
   in_a_row_ = outcome.ok() == healthy ? 0 : in_a_row_ + 1;

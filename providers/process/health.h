@@ -40,7 +40,7 @@ class HealthWatch {
  private:
   void Schedule(Millis delay);
   void Check();
-  void Take(Status outcome);
+  void Take(const Status& outcome);
   [[nodiscard]] Millis NextDelay();
 
   EventLoop& loop_;

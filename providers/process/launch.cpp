@@ -21,6 +21,7 @@ constexpr int kSpawnedLock = 3;  // where the launcher expects it
 // An array for exec from strings that outlive it.
 std::vector<char*> Pointers(std::vector<std::string>& words) {
   std::vector<char*> pointers;
+  pointers.reserve(words.size() + 1);
   for (auto& word : words) pointers.push_back(word.data());
   pointers.push_back(nullptr);
   return pointers;
@@ -36,7 +37,8 @@ std::vector<std::string> Environment(const ProcessTarget& target,
   variables["AUTOSCALED_INSTANCE"] = values.at("id");
   for (const auto& [name, value] : target.environment) variables[name] = Expand(value, values);
   std::vector<std::string> environment;
-  for (const auto& [name, value] : variables) environment.push_back(name + "=" + value);
+  environment.reserve(variables.size());
+  for (auto& [name, value] : variables) environment.push_back(value.insert(0, name + "="));
   return environment;
 }
 

@@ -76,6 +76,7 @@ class ProcessProvider final : public Provider {
   void Launch(TargetRef target, std::vector<std::string> ids,
               std::function<void(std::vector<Status>)> done) override {
     std::vector<Status> answers;
+    answers.reserve(ids.size());
     for (const auto& id : ids) answers.push_back(LaunchOne(target, id));
     Answer(std::move(answers), std::move(done));
   }
