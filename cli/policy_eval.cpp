@@ -83,10 +83,11 @@ ordered_json ToJson(const DeclaredMetric& metric, const Sample& sample) {
 Result<ordered_json> Evaluate(const ServiceSpec& service, const PolicyLimits& limits,
                               EvalInput input) {
   PolicyHost host(limits);
-  if (Status checked =
+  // Whatever else is found is a doubt: the evaluation itself shows it, as a hold.
+  if (const auto doubt =
           host.Check(*service.policy, service.declared, service.params, service.rules.bounds);
-      !checked) {
-    return checked.error();
+      !doubt) {
+    return doubt.error();
   }
   const std::vector<Sample> samples = JudgeAll(service, input);
   const Snapshot snapshot{.service = service.name,

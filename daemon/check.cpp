@@ -21,14 +21,15 @@ LoadResult LoadAndCheck(const std::string& path, bool dry_run) {
   if (!result.ok()) return result;
   PolicyHost host(result.configuration.daemon.policy_limits);
   for (ServiceSpec& service : result.configuration.services) {
-    const Status checked =
+    const auto doubt =
         host.Check(*service.policy, service.declared, service.params, service.rules.bounds);
-    if (!checked.ok()) {
+    if (!doubt.ok() || !doubt->empty()) {
       result.diagnostics.push_back(
-          {.severity = Diagnostic::Severity::kError,
+          {.severity = doubt.ok() ? Diagnostic::Severity::kWarning : Diagnostic::Severity::kError,
            .file = service.file,
            .line = service.line,
-           .message = "service '" + service.name + "': policy " + checked.error().message});
+           .message = "service '" + service.name + "': policy " +
+                      (doubt.ok() ? *doubt + "; the service would hold" : doubt.error().message)});
     }
     if ((dry_run || result.configuration.daemon.dry_run) && !service.dry_run) {
       service.dry_run = true;

@@ -183,6 +183,7 @@ int GetMetric(lua_State* L) {
     end += static_cast<size_t>(std::snprintf(known + end, sizeof known - end, "%s%.60s",
                                              i == 0 ? "" : ", ", metrics[i].name.c_str()));
   }
+  ScopeOf(L).misfit = true;
   PolicyError(L, "unknown metric '%.60s': declare it under metrics: of the service (declared: %s)",
               name.data(), known);
 }
@@ -204,6 +205,7 @@ int GetParam(lua_State* L) {
     return 1;
   }
   if (lua_gettop(L) < 2) {
+    ScopeOf(L).misfit = true;
     PolicyError(L,
                 "parameter '%.60s' is not set: set it under params: of the service, or give a "
                 "default: param(\"%.60s\", 1)",

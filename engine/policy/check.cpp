@@ -36,16 +36,16 @@ class Trials {
                    Capacity{middle, 0}};
   }
 
-  Status Run() {
+  Result<std::string> Run() {
     for (const Capacity& capacity : capacities_) {
       for (int level = kMissing; level < static_cast<int>(kLevels); ++level) {
-        if (!Try(All(level), capacity)) return Failure();
+        if (!Try(All(level), capacity)) return Error{ErrorKind::kInvalid, fault_};
       }
     }
     for (size_t i = 0; i < std::min(metrics_.size(), kMaxVaried); ++i) {
-      if (!VaryOne(i)) return Failure();
+      if (!VaryOne(i)) return Error{ErrorKind::kInvalid, fault_};
     }
-    if (!AlwaysScalesIn()) return Ok{};
+    if (!AlwaysScalesIn()) return doubt_;
     return Error{ErrorKind::kInvalid,
                  source_.path +
                      ": scales in whatever the metrics say, even with all of them high: do its "
@@ -70,7 +70,7 @@ class Trials {
     return true;
   }
 
-  // Answers false when the policy is at fault.
+  // Answers false when policy and service do not fit each other.
   bool Try(const Levels& levels, const Capacity& capacity) {
     std::vector<Sample> samples;
     bool fresh = true;
@@ -91,8 +91,9 @@ class Trials {
     last_ = std::move(evaluation.proposal);
     if (fresh && last_.kind != ProposalKind::kScaleDown) always_scales_in_ = false;
     if (last_.cause != HoldCause::kFault) return true;
-    Describe(levels, capacity);
-    return false;
+    fault_ = Describe(levels, capacity);
+    if (doubt_.empty()) doubt_ = fault_;
+    return !evaluation.misfit;
   }
 
   // Instances now and then: a policy must do with and without them.
@@ -109,22 +110,19 @@ class Trials {
     return sample;
   }
 
-  void Describe(const Levels& levels, const Capacity& capacity) {
+  [[nodiscard]] std::string Describe(const Levels& levels, const Capacity& capacity) const {
     std::string text = " (found by trying it with ";
     for (size_t i = 0; i < levels.size(); ++i) {
       text += metrics_[i].name + " " +
               (levels[i] == kMissing ? "missing" : kLevelNames[static_cast<size_t>(levels[i])]) +
               ", ";
     }
-    tried_ = text + std::to_string(capacity.ready) + " of " + std::to_string(capacity.desired) +
-             " instances ready)";
-  }
-
-  [[nodiscard]] Error Failure() const {
+    text += std::to_string(capacity.ready) + " of " + std::to_string(capacity.desired) +
+            " instances ready)";
     const size_t slash = source_.path.rfind('/');
     const std::string folder =
         slash == std::string::npos ? std::string() : source_.path.substr(0, slash + 1);
-    return {ErrorKind::kInvalid, folder + last_.reason + tried_};
+    return folder + last_.reason + text;
   }
 
   // Only metrics with a highest value can tell: what is high in requests is not for us to say.
@@ -139,16 +137,17 @@ class Trials {
   const Bounds bounds_;
   std::array<Capacity, 5> capacities_;
   TimePoint now_ = FromUnixSeconds(1.7e9);
-  std::string state_, tried_;
+  std::string state_, fault_, doubt_;
   Proposal last_;
   bool always_scales_in_ = true, reads_bounded_ = false, reads_unbounded_ = false;
 };
 
 }  // namespace
 
-Status PolicyHost::Check(const PolicySource& source, std::span<const DeclaredMetric> metrics,
-                         const Params& params, Bounds bounds) {
-  if (Status loaded = Load(source); !loaded) return loaded;
+Result<std::string> PolicyHost::Check(const PolicySource& source,
+                                      std::span<const DeclaredMetric> metrics, const Params& params,
+                                      Bounds bounds) {
+  if (Status loaded = Load(source); !loaded) return std::move(loaded).error();
   return Trials(*this, source, metrics, params, bounds).Run();
 }
 

@@ -137,6 +137,7 @@ class PolicyHost::State {
     Cell& cell = *policy.cell;
     cell.scope.snapshot = &snapshot;
     cell.scope.made_count = 0;
+    cell.scope.misfit = false;
     Evaluating run{.ref = policy.ref, .state_limit = limits_.state_bytes, .state = &encoded_};
     lua_State* L = cell.sandbox.lua();
     cell.sandbox.Begin(policy.file);
@@ -144,6 +145,7 @@ class PolicyHost::State {
     lua_pushlightuserdata(L, &run);
     const int status = lua_pcall(L, 1, 0, 0);
     Evaluation out = Outcome(policy, snapshot, run, status);
+    out.misfit = cell.scope.misfit;
     Rest(policy);
     return out;
   }

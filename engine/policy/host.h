@@ -38,6 +38,9 @@ struct PolicyLimits {
 struct Evaluation {
   Proposal proposal;
   std::optional<std::string> state;  // the new encoded `state`; absent when it did not change
+  bool misfit =
+      false;  // it named a metric or parameter that is not there, or a level that no value
+              // of the metric's unit can reach: the policy and the service do not fit
 };
 
 class PolicyHost {
@@ -51,11 +54,13 @@ class PolicyHost {
   // compiled (same hash) is free.
   Status Load(const PolicySource& source);
 
-  // Runs the policy against samples made up from the declared metrics and finds what can be found
-  // before it acts: syntax, unknown metrics and parameters, a threshold that cannot fit its
-  // metric's unit, a run-time error on every path that the made-up samples reach.
-  Status Check(const PolicySource& source, std::span<const DeclaredMetric> metrics,
-               const Params& params, Bounds bounds);
+  // Runs the policy against samples made up from the declared metrics, and finds before it acts
+  // what can be found. An error where policy and service do not fit: syntax, an unknown metric or
+  // parameter, a level that cannot fit its metric's unit. Else a doubt, empty when there is none:
+  // the first fault (a loop, an error, nonsense returned) on a path that the made-up samples reach.
+  // It would cost this service a hold, so it is told and not refused.
+  Result<std::string> Check(const PolicySource& source, std::span<const DeclaredMetric> metrics,
+                            const Params& params, Bounds bounds);
 
   // Evaluates once. Loads the source when it is not yet loaded.
   Evaluation Evaluate(const PolicySource& source, const Snapshot& snapshot);

@@ -171,6 +171,7 @@ void CheckFits(lua_State* L, const MetricArgument& metric, double level) {
   if (metric.unit == Unit::kRatio && level > 0 && level / 100 <= kMaxRatio) {
     std::snprintf(hint, sizeof hint, " (%g?)", level / 100);
   }
+  ScopeOf(L).misfit = true;
   PolicyError(L, "%g does not fit metric '%.*s', whose unit is %.*s%s", level,
               static_cast<int>(metric.name.size()), metric.name.data(),
               static_cast<int>(unit.size()), unit.data(), hint);

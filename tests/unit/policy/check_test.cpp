@@ -18,11 +18,12 @@ std::string ReadFile(const std::string& path) {
 
 class CheckTest : public ::testing::Test {
  protected:
-  // The error's message; empty when there is none.
+  // The error or the doubt; empty when there is neither.
   std::string Check(const std::string& text) {
-    const Status status =
+    const auto doubt =
         host_.Check(MakePolicy(text), service_.metrics, service_.params, service_.bounds);
-    return status ? "" : status.error().message;
+    refused_ = !doubt.ok();
+    return refused_ ? doubt.error().message : *doubt;
   }
   void ExpectFound(const std::string& text, const std::string& message) {
     EXPECT_EQ(Check(text).substr(0, message.size()), message) << text;
@@ -30,6 +31,7 @@ class CheckTest : public ::testing::Test {
 
   PolicyHost host_{PolicyLimits{}};
   TestService service_;
+  bool refused_ = false;
 };
 
 TEST_F(CheckTest, GoodPoliciesPass) {
@@ -52,8 +54,16 @@ TEST_F(CheckTest, SyntaxUnknownNamesAndMisfits) {
       "return track(metric 'cpu', 75)",
       "policies/test.lua:1: 75 does not fit metric 'cpu', whose unit is ratio (0.75?) (found "
       "by trying it with cpu missing, rps missing, 11 of 11 instances ready)");
+  EXPECT_TRUE(refused_);
+}
+
+TEST_F(CheckTest, AFaultOfThePolicysOwnIsADoubtAndNotRefused) {
   ExpectFound("while true do end", "policies/test.lua:1: more than 200000 instructions");
+  EXPECT_FALSE(refused_);
   ExpectFound("", "policies/test.lua: the policy returned nothing");
+  EXPECT_FALSE(refused_);
+  ExpectFound("error('boom')", "policies/test.lua:1: boom");
+  EXPECT_FALSE(refused_);
 }
 
 TEST_F(CheckTest, ThresholdsOfAnotherUnitDoNotShrinkAFleet) {
