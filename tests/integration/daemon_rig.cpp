@@ -1,0 +1,253 @@
+#include "tests/integration/daemon_rig.h"
+
+#include <arpa/inet.h>
+#include <netinet/in.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <csignal>
+#include <cstdlib>
+#include <fstream>
+#include <iostream>
+#include <sstream>
+
+namespace autoscale {
+namespace {
+
+namespace fs = std::filesystem;
+
+constexpr int kPortsOfService = 12;  // more than any service here may have
+constexpr int kServices = 2;
+
+bool IsFree(int port) {
+  const int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+  sockaddr_in address{};
+  address.sin_family = AF_INET;
+  address.sin_port = htons(static_cast<uint16_t>(port));
+  address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+  const bool free = bind(fd, reinterpret_cast<sockaddr*>(&address), sizeof address) == 0;
+  close(fd);
+  return free;
+}
+
+// The first of enough free ports in a row. Starts where other tests that run now do not, and stays
+// below the ports that clients are given.
+int FreePorts() {
+  constexpr int kStep = kPortsOfService * kServices, kRanges = 300, kLowest = 12'000;
+  for (int i = 0; i < kRanges; ++i) {
+    const int first = kLowest + (getpid() + i) % kRanges * kStep;
+    bool free = true;
+    for (int port = first; free && port < first + kStep; ++port) free = IsFree(port);
+    if (free) return first;
+  }
+  std::abort();
+}
+
+// The arguments of a process; empty when there is none.
+std::vector<std::string> CommandOf(const fs::path& process) {
+  std::istringstream text(ReadWhole(process / "cmdline"));
+  std::vector<std::string> words;
+  for (std::string word; std::getline(text, word, '\0');) words.push_back(word);
+  return words;
+}
+
+// Calls `look` with the folder in /proc and the pid of every process that runs this program.
+template <typename Look>
+void ForEachProcess(const std::string& program, const Look& look) {
+  std::error_code ended;  // processes come and go while we look
+  for (const auto& entry : fs::directory_iterator("/proc")) {
+    const pid_t pid = std::atoi(entry.path().filename().c_str());
+    if (pid > 0 && fs::read_symlink(entry.path() / "exe", ended) == program) look(entry, pid);
+  }
+}
+
+}  // namespace
+
+testing::AssertionResult Says(const std::string& text, const std::vector<std::string>& parts) {
+  for (const std::string& part : parts) {
+    if (text.find(part) == std::string::npos) {
+      return testing::AssertionFailure() << "no '" << part << "' in:\n" << text;
+    }
+  }
+  return testing::AssertionSuccess();
+}
+
+std::string BuiltProgram(const std::string& path) {
+  return fs::canonical(fs::path(AUTOSCALE_BUILD) / path);
+}
+
+DaemonRig::DaemonRig() : first_port_(FreePorts()) {
+  std::string folder = (fs::temp_directory_path() / "autoscaled-XXXXXX").string();
+  if (mkdtemp(folder.data()) == nullptr) std::abort();
+  folder_ = fs::canonical(folder);
+  for (const char* name : {"services.d", "policies", "output", "run"}) {
+    fs::create_directory(folder_ / name);
+  }
+  daemon_yaml_ = R"(
+listen: 127.0.0.1:0
+state_dir: state
+control: {socket: control.sock}
+prometheus: {url: ")" +
+                 prometheus_.Url() + R"(", timeout: 200ms}
+metrics:
+  load:
+    {query: load, unit: count, match: {service: "{{service}}"}, series: load, expect: 1, max_age: 5s}
+)";
+}
+
+DaemonRig::~DaemonRig() {
+  if (testing::Test::HasFailure() && daemon_) std::cerr << daemon_->Errors();
+  daemon_.reset();  // first, or it would replace the backends
+  EXPECT_TRUE(Eventually([this] {
+    std::set<pid_t> pids = BackendPids();
+    // One that was about to become a backend names its folder in our state.
+    ForEachProcess(BuiltProgram("libexec/autoscaled/autoscaled-launch"),
+                   [&](const fs::path& process, pid_t pid) {
+                     const std::vector<std::string> command = CommandOf(process);
+                     if (command.size() > 1 && command[1].starts_with(folder_.string() + "/")) {
+                       pids.insert(pid);
+                     }
+                   });
+    for (const pid_t pid : pids) kill(pid, SIGKILL);
+    return pids.empty();
+  }));
+  std::error_code ignored;
+  fs::remove_all(folder_, ignored);
+}
+
+void DaemonRig::Write(const std::string& file, const std::string& text) const {
+  std::ofstream(folder_ / file) << text;
+}
+
+void DaemonRig::ConfigureDaemon(const std::string& yaml) { daemon_yaml_ += yaml; }
+
+void DaemonRig::WriteService(const std::string& name, const std::string& policy,
+                             const std::string& extra, const std::vector<std::string>& backend) {
+  std::string command = "\"" + BuiltProgram("demo/demo-backend") + "\", --port, \"{port}\"";
+  for (const std::string& word : backend) command += ", \"" + word + "\"";
+  const int first = first_port_ + kPortsOfService * services_++;
+  Write("policies/" + name + ".lua", policy);
+  Write("services.d/" + name + ".yaml",
+        "service: " + name + "\npolicy: ../policies/" + name +
+            ".lua\ninterval: 250ms\nmetrics: {load: shared}\nprovider:\n  type: process\n" +
+            "  command: [" + command + "]\n  ports: " + std::to_string(first) + "-" +
+            std::to_string(first + kPortsOfService - 1) +
+            "\n  directory: ../run\n  health: {http: /healthz, interval: 200ms, timeout: 2s}\n" +
+            "scaling: {down: {stabilization: 0s}}\ndrain_timeout: 10s\nstart_timeout: 20s\n" +
+            extra);
+}
+
+fs::path DaemonRig::Output(const std::string& name) {
+  return folder_ / "output" / (name + "-" + std::to_string(++outputs_));
+}
+
+std::unique_ptr<Child> DaemonRig::Launch(const std::vector<std::string>& options) {
+  Write("autoscaled.yaml", daemon_yaml_);
+  std::vector<std::string> command = {BuiltProgram("bin/autoscaled"), "--config",
+                                      folder_ / "autoscaled.yaml"};
+  command.insert(command.end(), options.begin(), options.end());
+  return std::make_unique<Child>(command, Output("daemon"));
+}
+
+void DaemonRig::Start(const std::vector<std::string>& options) {
+  daemon_ = Launch(options);
+  ASSERT_TRUE(Eventually([this] {
+    return daemon_->Wait(std::chrono::seconds(0)) ||
+           (ListenPort() > 0 && Get("/readyz").status == 200);
+  })) << daemon_->Errors();
+  ASSERT_FALSE(daemon_->Wait(std::chrono::seconds(0))) << daemon_->Errors();
+}
+
+int DaemonRig::End(int signal) {
+  daemon_->Signal(signal);
+  return daemon_->Wait().value_or(-1);
+}
+
+DaemonRig::Ended DaemonRig::Ctl(const std::vector<std::string>& arguments) {
+  std::vector<std::string> command = {BuiltProgram("bin/autoscalectl"), "--socket",
+                                      folder_ / "control.sock"};
+  command.insert(command.end(), arguments.begin(), arguments.end());
+  Child child(command, Output("ctl"));
+  const int code = child.Wait().value_or(-1);
+  return {.code = code, .out = child.Output(), .err = child.Errors()};
+}
+
+nlohmann::json DaemonRig::Service(const std::string& name) {
+  const Ended status = Ctl({"status", name, "-o", "json"});
+  const auto json = nlohmann::json::parse(status.out, nullptr, false);
+  return status.code == 0 && json.is_object() ? json["services"][0] : nlohmann::json();
+}
+
+bool DaemonRig::Settled(const std::string& name, int instances) {
+  const nlohmann::json service = Service(name);
+  if (service.is_null() || service["capacity"]["desired"] != instances ||
+      service["capacity"]["ready"] != instances) {
+    return false;
+  }
+  std::set<int> told;
+  for (const auto& instance : service["instances"]) {
+    if (instance["phase"] != "serving") return false;
+    const std::string endpoint = instance["endpoint"];
+    told.insert(std::atoi(endpoint.c_str() + endpoint.find(':') + 1));
+  }
+  // What runs is what is told, each once: nothing lost, nothing twice.
+  size_t running = 0;
+  for (const auto& [pid, port] : Backends()) running += told.count(port);
+  return static_cast<int>(told.size()) == instances && running == told.size();
+}
+
+std::string DaemonRig::Explain(const std::string& name) {
+  const Ended explained = Ctl({"explain", name});
+  return explained.out + explained.err;
+}
+
+int DaemonRig::ListenPort() const {
+  std::istringstream log(daemon_->Errors());
+  for (std::string line; std::getline(log, line);) {
+    const auto json = nlohmann::json::parse(line, nullptr, false);
+    if (!json.is_object() || json.value("message", "") != "started") continue;
+    const std::string address = json.value("listen", "");
+    return std::atoi(address.c_str() + address.find(':') + 1);
+  }
+  return -1;
+}
+
+HttpProbe::Answer DaemonRig::Get(const std::string& path) const {
+  return HttpProbe(ListenPort()).Get(path, false);
+}
+
+double DaemonRig::Metric(const std::string& series) const {
+  const std::string text = "\n" + Get("/metrics").body;
+  const size_t at = text.find("\n" + series + " ");
+  return at == std::string::npos ? -1 : std::atof(text.c_str() + at + series.size() + 2);
+}
+
+std::map<pid_t, int> DaemonRig::Backends() const {
+  std::map<pid_t, int> backends;
+  ForEachProcess(BuiltProgram("demo/demo-backend"), [&](const fs::path& process, pid_t pid) {
+    std::error_code ended;
+    if (fs::read_symlink(process / "cwd", ended) != folder_ / "run") return;
+    const std::vector<std::string> command = CommandOf(process);
+    if (command.size() > 2) backends[pid] = std::atoi(command[2].c_str());
+  });
+  return backends;
+}
+
+std::set<pid_t> DaemonRig::BackendPids() const {
+  std::set<pid_t> pids;
+  for (const auto& [pid, port] : Backends()) pids.insert(pid);
+  return pids;
+}
+
+pid_t DaemonRig::Worker() const {
+  pid_t worker = -1;
+  const std::string parent = "\nPPid:\t" + std::to_string(daemon_->pid()) + "\n";
+  ForEachProcess(BuiltProgram("libexec/autoscaled/autoscaled-policy-worker"),
+                 [&](const fs::path& process, pid_t pid) {
+                   const std::string status = ReadWhole(process / "status");
+                   if (status.find(parent) != std::string::npos) worker = pid;
+                 });
+  return worker;
+}
+
+}  // namespace autoscale
