@@ -100,7 +100,7 @@ void AddActors(CLI::App& app, Arguments& arguments, Run& run) {
 
 void AddPolicy(CLI::App& app, Arguments& arguments, Run& run) {
   auto* policy = app.add_subcommand("policy", "Work on policies, without a daemon");
-  policy->require_subcommand(1);
+  policy->require_subcommand(0, 1);
   auto* eval = policy->add_subcommand("eval", "Evaluate a service's policy once and print JSON");
   PolicyEvalOptions& options = arguments.eval;
   eval->add_option("--service", options.service_file, "The service's YAML file")->required();
@@ -119,7 +119,7 @@ int Main(int argc, char** argv) {
       "Exit codes: 0 done, 1 the daemon refused or failed, 2 bad usage or input, 3 no daemon "
       "answered.");
   app.set_version_flag("--version", "autoscalectl " AUTOSCALED_VERSION);
-  app.require_subcommand(1);
+  app.require_subcommand(0, 1);  // so that an unknown one is told by its name
   app.fallthrough();  // global options may stand after the command, too
   app.add_option("--socket", arguments.socket, "The daemon's control socket")
       ->envname("AUTOSCALE_SOCKET")
@@ -136,6 +136,10 @@ int Main(int argc, char** argv) {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {
     return app.exit(error, std::cout, std::cerr) == 0 ? kExitOk : kExitUsage;
+  }
+  if (!run) {
+    std::cerr << "autoscalectl: say what to do:\n" << app.help();
+    return kExitUsage;
   }
 
   Context context{.socket = arguments.socket,
