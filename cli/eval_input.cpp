@@ -190,8 +190,9 @@ class Parser {
   void ReadInstances(const json& instances, const std::string& path, Sample& sample) {
     const Object all(instances, path, faults_);
     if (!instances.is_object()) return;
+    const std::string prefix = path + ".";
     for (const auto& [id, value] : instances.items()) {  // sorted by id, as nlohmann's map is
-      Object object(value, path + "." + id, faults_);
+      Object object(value, prefix + id, faults_);
       object.Allow({"value", "ready"});
       InstanceSample one{.instance = id, .value = object.RequiredNumber("value", -1e300, 1e300)};
       if (const json* ready = object.Find("ready")) {

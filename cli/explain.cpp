@@ -93,7 +93,7 @@ std::string Title(const std::string& text, const Style& style) {
 
 std::string Value(const v1::Metric& metric) {
   if (metric.state() != v1::SAMPLE_STATE_FRESH) return "-";
-  const std::string number = FormatNumber(metric.value());
+  std::string number = FormatNumber(metric.value());
   switch (metric.unit()) {
     case v1::UNIT_PERCENT:
       return number + " %";

@@ -197,9 +197,9 @@ std::vector<std::string> Section::Keys() const {
   return keys;
 }
 
-std::string Section::String(std::string_view key, std::string fallback) {
+std::string Section::String(std::string_view key, const std::string& fallback) {
   const State::Entry* entry = state_->Scalar(key, "text", true);
-  return entry == nullptr ? std::move(fallback) : entry->value.Scalar();
+  return entry == nullptr ? fallback : entry->value.Scalar();
 }
 
 std::string Section::RequiredString(std::string_view key) {
@@ -291,13 +291,13 @@ std::vector<std::string> Section::Strings(std::string_view key) {
   return strings;
 }
 
-std::string Section::Path(std::string_view key, std::string fallback) {
+std::string Section::Path(std::string_view key, const std::string& fallback) {
   const State::Entry* entry = state_->Scalar(key, "a path", true);
   if (entry != nullptr && entry->value.Scalar().empty()) {
     state_->Error(entry->line, "'" + state_->Name(key) + "' must not be empty");
     entry = nullptr;
   }
-  const std::string path = entry == nullptr ? std::move(fallback) : entry->value.Scalar();
+  const std::string path = entry == nullptr ? fallback : entry->value.Scalar();
   if (path.empty()) return {};
   std::error_code error;
   const auto file = std::filesystem::absolute(state_->file, error);

@@ -76,7 +76,7 @@ class Section {
 
   // Each reads one key and marks it as known. Absent: the fallback, or for the Required ones a
   // fault. Of the wrong type or outside the range: a fault, and the fallback.
-  std::string String(std::string_view key, std::string fallback = {});
+  std::string String(std::string_view key, const std::string& fallback = {});
   std::string RequiredString(std::string_view key);
   int64_t Int(std::string_view key, int64_t fallback, IntRange range = {});
   int64_t RequiredInt(std::string_view key, IntRange range = {});
@@ -88,10 +88,10 @@ class Section {
   // One of `choices` ({text, value} by position); answers the position.
   size_t Choice(std::string_view key, size_t fallback, const std::vector<std::string>& choices);
   std::vector<std::string> Strings(std::string_view key);  // a list of strings; absent: empty
-  std::string Path(std::string_view key, std::string fallback = {});  // made absolute
-  std::optional<SecretRef> Secret(std::string_view key);              // {file: path} or {env: NAME}
-  std::optional<Section> Child(std::string_view key);                 // a mapping
-  std::vector<Section> Children(std::string_view key);                // a list of mappings
+  std::string Path(std::string_view key, const std::string& fallback = {});  // made absolute
+  std::optional<SecretRef> Secret(std::string_view key);  // {file: path} or {env: NAME}
+  std::optional<Section> Child(std::string_view key);     // a mapping
+  std::vector<Section> Children(std::string_view key);    // a list of mappings
   // A mapping of names to scalars, kept as written: {name, text}.
   std::vector<std::pair<std::string, std::string>> StringMap(std::string_view key);
   // The value itself, for keys that take more than one form; absent: an undefined node.
