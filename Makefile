@@ -4,6 +4,10 @@ SHELL := /bin/bash
 .DEFAULT_GOAL := help
 MAKEFLAGS += --no-print-directory
 
+# A clone at another path finds what this one compiled.
+export CCACHE_BASEDIR := $(CURDIR)
+export CCACHE_NOHASHDIR := 1
+
 BUILD := build
 # What `make demo` needs of it: no tests are compiled for a first look.
 DEMO_TARGETS := autoscaled autoscalectl autoscaled-policy-worker autoscaled-launch demo-backend demo-load
