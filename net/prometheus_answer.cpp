@@ -338,9 +338,9 @@ Result<std::vector<Answer::Row>> Parser::Rows() {
 }  // namespace
 
 std::pair<const Answer::Row*, const Answer::Row*> Answer::Find(std::string_view key) const {
-  const auto range = std::ranges::equal_range(rows_, key, {}, &Row::key);
-  return {rows_.data() + (range.begin() - rows_.begin()),
-          rows_.data() + (range.end() - rows_.begin())};
+  const auto first = std::ranges::lower_bound(rows_, key, {}, &Row::key);
+  const auto last = std::ranges::upper_bound(first, rows_.end(), key, {}, &Row::key);
+  return {rows_.data() + (first - rows_.begin()), rows_.data() + (last - rows_.begin())};
 }
 
 Result<Answer> ParseAnswer(std::string body, const MetricQuery& query) {

@@ -202,7 +202,8 @@ Decision ReadDecision(Fields record) {
                     .desired = fields.Integer<int>("desired"),
                     .reason = fields.Text("reason"),
                     .stages = {}};
-  record.Each("stages", [&](Fields stage) { decision.stages.push_back(ReadStage(stage)); });
+  record.Each("stages",
+              [&](Fields stage) { decision.stages.push_back(ReadStage(std::move(stage))); });
   return decision;
 }
 
@@ -217,7 +218,8 @@ DecisionRecord ReadRecord(Fields fields) {
   record.capacity = {capacity.Integer<int>("desired"), capacity.Integer<int>("ready")};
   Fields bounds = fields.Object("bounds");
   record.bounds = {bounds.Integer<int>("min"), bounds.Integer<int>("max")};
-  fields.Each("samples", [&](Fields sample) { record.samples.push_back(ReadSample(sample)); });
+  fields.Each("samples",
+              [&](Fields sample) { record.samples.push_back(ReadSample(std::move(sample))); });
   record.policy = fields.Text("policy");
   record.proposal = ReadProposal(fields.Object("proposal"));
   record.decision = ReadDecision(fields);

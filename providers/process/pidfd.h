@@ -3,7 +3,7 @@
 
 // What it includes has its own.
 #include <fcntl.h>
-#include <signal.h>  // NOLINT(modernize-deprecated-headers)
+#include <signal.h>
 #include <sys/types.h>
 
 extern "C" {
