@@ -120,7 +120,7 @@ int Main(int argc, char** argv) {
       "answered.");
   app.set_version_flag("--version", "autoscalectl " AUTOSCALED_VERSION);
   app.require_subcommand(0, 1);  // so that an unknown one is told by its name
-  app.fallthrough();  // global options may stand after the command, too
+  app.fallthrough();             // global options may stand after the command, too
   app.add_option("--socket", arguments.socket, "The daemon's control socket")
       ->envname("AUTOSCALE_SOCKET")
       ->capture_default_str();
