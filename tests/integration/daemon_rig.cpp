@@ -5,6 +5,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <csignal>
 #include <cstdlib>
 #include <fstream>
@@ -18,6 +19,7 @@ namespace fs = std::filesystem;
 
 constexpr int kPortsOfService = 12;  // more than any service here may have
 constexpr int kServices = 2;
+constexpr size_t kShownLog = 8192;  // of the daemon, when a test failed
 
 bool IsFree(int port) {
   const int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
@@ -96,7 +98,10 @@ metrics:
 }
 
 DaemonRig::~DaemonRig() {
-  if (testing::Test::HasFailure() && daemon_) std::cerr << daemon_->Errors();
+  if (testing::Test::HasFailure() && daemon_) {
+    const std::string log = daemon_->Errors();
+    std::cerr << log.substr(log.size() - std::min(log.size(), kShownLog));
+  }
   daemon_.reset();  // first, or it would replace the backends
   EXPECT_TRUE(Eventually([this] {
     std::set<pid_t> pids = BackendPids();

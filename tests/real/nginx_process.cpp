@@ -90,7 +90,7 @@ void NginxProcess::WriteConfiguration() const {
   file << "load_module " << modules << "/ndk_http_module.so;\n"
        << "load_module " << modules << "/ngx_http_lua_module.so;\n"
        << "daemon off; worker_processes 2; pid nginx.pid; error_log error.log warn;\n"
-       << "events { worker_connections 512; }\n"
+       << "events { worker_connections 4096; }\n"
        << "http {\n"
        << "  access_log off; client_body_temp_path t1; proxy_temp_path t2;\n"
        << "  fastcgi_temp_path t3; uwsgi_temp_path t4; scgi_temp_path t5;\n"
