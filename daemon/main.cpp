@@ -6,7 +6,9 @@
 #include <atomic>
 #include <csignal>
 #include <cstdio>
+#include <fstream>
 #include <future>
+#include <iterator>
 #include <memory>
 #include <thread>
 
@@ -14,6 +16,7 @@
 #include "daemon/check.h"
 #include "daemon/controller/controller.h"
 #include "daemon/fleet/recording.h"
+#include "daemon/memory.h"
 #include "daemon/options.h"
 #include "daemon/telemetry/log.h"
 #include "daemon/telemetry/notify.h"
@@ -55,6 +58,11 @@ Result<PrometheusOptions> ConnectTo(const PrometheusSpec& spec) {
   return options;
 }
 
+std::string TextOf(const std::string& path) {
+  std::ifstream file(path, std::ios::binary);
+  return {std::istreambuf_iterator<char>(file), {}};
+}
+
 // The daemon's parts, in the order in which they need each other; they go in reverse.
 class Daemon {
  public:
@@ -92,16 +100,16 @@ class Daemon {
                      .note = [this](const std::string& service, std::string text) {
                        controller_->Note(service, std::move(text));
                      }});
-    controller_ = std::make_unique<Controller>(ControllerOptions{
-        .clock = *clock_,
-        .courier = courier_,
-        .evaluator = *worker_,
-        .store = *store_,
-        .metrics = *metrics_,
-        .fleet = *fleet_,
-        .counters = counters_,
-        .query_timeout = spec_.prometheus.timeout,
-        .load = [this] { return LoadAndCheck(options_.config, options_.dry_run); }});
+    controller_ =
+        std::make_unique<Controller>(ControllerOptions{.clock = *clock_,
+                                                       .courier = courier_,
+                                                       .evaluator = *worker_,
+                                                       .store = *store_,
+                                                       .metrics = *metrics_,
+                                                       .fleet = *fleet_,
+                                                       .counters = counters_,
+                                                       .query_timeout = spec_.prometheus.timeout,
+                                                       .load = [this] { return Load(); }});
     io_ = std::thread([this] { loop_.Run(); });
     if (Status started = controller_->Start(services); !started.ok()) return started;
 
@@ -177,6 +185,19 @@ class Daemon {
     return Ok{};
   }
 
+  // What a reload loads: services and what they share. The rest is put together once.
+  LoadResult Load() {
+    LoadResult loaded = LoadAndCheck(options_.config, options_.dry_run);
+    if (TextOf(options_.config) != text_) {
+      loaded.diagnostics.push_back(
+          {.severity = Diagnostic::Severity::kWarning,
+           .file = options_.config,
+           .message = "has changed since the start: metrics and defaults are in force, all other "
+                      "settings of this file only after a restart"});
+    }
+    return loaded;
+  }
+
   TelemetrySources TelemetryFrom() {
     return {.services = [this] { return controller_->Gauges(); },
             .usage = [this] { return ReadUsage(); },
@@ -210,8 +231,9 @@ class Daemon {
     signalfd_siginfo info{};
     while (read(signals, &info, sizeof info) == sizeof info) {
       if (info.ssi_signo != SIGHUP) {
+        ending_ = true;  // a reload that began now would not be waited for
         courier_.ToTick([this] { stopping_ = true; });
-      } else if (!reloading_.exchange(true)) {
+      } else if (!ending_ && !reloading_.exchange(true)) {
         if (reload_.joinable()) reload_.join();
         reload_ = std::thread([this] {
           (void)controller_->Reload();  // it logs what came of it
@@ -235,10 +257,12 @@ class Daemon {
       controller_->Step();
     }
     closer.join();
+    controller_->Finish();
   }
 
   const Options options_;
   const DaemonSpec spec_;
+  const std::string text_ = TextOf(options_.config);  // as it was at the start
   Counters counters_;
   std::unique_ptr<Store> store_;
   std::unique_ptr<Clock> clock_;
@@ -260,10 +284,12 @@ class Daemon {
   std::thread io_;
   std::thread reload_;
   std::atomic<bool> reloading_{false};
+  bool ending_ = false;    // loop thread
   bool stopping_ = false;  // tick thread
 };
 
 int Main(int argc, char** argv) {
+  ReturnLargeBlocks();
   int exit_code = 0;
   const std::optional<Options> options = ParseOptions(argc, argv, &exit_code);
   if (!options) return exit_code;

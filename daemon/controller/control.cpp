@@ -12,6 +12,7 @@ namespace {
 // How long a question waits for the tick thread, which is busy for milliseconds at most.
 constexpr std::chrono::seconds kAnswerWithin{5};
 constexpr size_t kNamesSuggested = 3;
+constexpr int kDecisionsSearched = 20;
 
 // Names that share most of their beginning with what was asked for.
 std::string Closest(const std::string& name, const std::vector<std::string>& known) {
@@ -104,9 +105,13 @@ Result<DecisionRecord> Controller::ReadLast(const std::string& name) {
   DecisionRecord record = RecordOf(*service, service->last_stored);
   if (service->open) {
     record.actions = service->open->actions;
-  } else if (service->last_gathered > 0) {
-    auto stored = options_.store.ReadDecision(service->last_gathered);
-    if (stored.ok() && *stored) record.actions = (**stored).actions;
+  } else {
+    // After a restart: of the last stored one that something came of.
+    auto stored = options_.store.ReadDecisions(name, kDecisionsSearched);
+    if (!stored.ok()) return std::move(stored).error();
+    const auto with_actions = std::find_if(stored->begin(), stored->end(),
+                                           [](const auto& one) { return !one.actions.empty(); });
+    if (with_actions != stored->end()) record.actions = std::move(with_actions->actions);
   }
   return record;
 }
@@ -151,6 +156,13 @@ Status Controller::SetPaused(const std::string& name, bool paused, const std::st
     service->paused = paused;
     service->pause_reason = reason;
     batch_.services.push_back(RowOf(*service));
+    Journal(options_.clock.Now());
+    if (!store_problem_.empty()) {
+      return Error{ErrorKind::kUnavailable,
+                   "in force, but not stored yet, and a restart would "
+                   "forget it: " +
+                       store_problem_};
+    }
     LogInfo(paused ? "paused" : "resumed", {{"service", name}, {"reason", reason}});
     return Ok{};
   });
@@ -165,6 +177,20 @@ Status Controller::Resume(const std::string& service) { return SetPaused(service
 // --- Reload
 // ----------------------------------------------------------------------------------------
 
+// Gateways are made when the daemon is put together.
+std::optional<Error> Controller::FindUnknownGateway(const std::vector<ServiceSpec>& specs) const {
+  for (const ServiceSpec& spec : specs) {
+    for (const GatewayUse& use : spec.gateways) {
+      if (options_.fleet.HasGateway(use.gateway)) continue;
+      return Error{ErrorKind::kInvalid,
+                   spec.file + ":" + std::to_string(spec.line) + ": gateway '" + use.gateway +
+                       "' is new, and gateways are made at the start: restart the daemon (the "
+                       "fleet serves on meanwhile)"};
+    }
+  }
+  return std::nullopt;
+}
+
 Result<ReloadReport> Controller::Reload() {
   LoadResult loaded = options_.load();
   if (!loaded.ok()) {
@@ -176,6 +202,10 @@ Result<ReloadReport> Controller::Reload() {
     }
     LogError("the configuration has faults; the one in force stays", {{"faults", faults}});
     return Error{ErrorKind::kInvalid, faults};
+  }
+  if (auto unknown = FindUnknownGateway(loaded.configuration.services)) {
+    ++options_.counters.reload_errors;
+    return *std::move(unknown);
   }
   auto specs = std::make_shared<std::vector<ServiceSpec>>(std::move(loaded.configuration.services));
   auto report = OnTickThread<ReloadReport>(
@@ -212,7 +242,7 @@ ReloadReport Controller::Replace(std::vector<ServiceSpec> specs) {
     options_.fleet.Remove(name);
     return true;
   });
-  Regroup(options_.clock.Now());
+  if (report.added + report.changed + report.removed > 0) Regroup(options_.clock.Now());
   return report;
 }
 

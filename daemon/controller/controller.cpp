@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "daemon/memory.h"
 #include "daemon/metrics/collect.h"
 #include "daemon/telemetry/log.h"
 #include "engine/decision/decide.h"
@@ -14,9 +15,47 @@ namespace {
 constexpr double kDeadlineShare = 0.8;
 constexpr Millis kLongestPatience{1000};
 constexpr Millis kStoreRetry{1000};
+constexpr Millis kUnobservedRetry{20};
+constexpr Millis kFirstPrune = std::chrono::seconds(10);  // by then a start is over
 constexpr Millis kPruneEvery = std::chrono::minutes(10);
-constexpr int kDecisionsKept = 1000;  // a service
-constexpr size_t kActionsKept = 50;   // a decision
+constexpr int kDecisionsKept = 1000;       // a service
+constexpr size_t kActionsKept = 50;        // a decision
+constexpr int kDecisionsWaiting = 10'000;  // while the store fails
+
+// What the metric is held against; nothing where it does not ask.
+void FindInstances(const MetricSpec& spec, const Member& member, TimePoint now,
+                   std::vector<KnownInstance>& known) {
+  known.clear();
+  if (spec.instance_label.empty() && spec.expect.kind != Expectation::Kind::kInstances) return;
+  for (const Instance& instance : member.instances) {
+    known.push_back({.id = instance.id,
+                     .endpoint = instance.endpoint,
+                     .ready = IsReady(instance),
+                     .serving_for = now - instance.since});
+  }
+}
+
+// Of what waits to be stored, only the last word on each service and decision: an outage of the
+// disk must not become one of memory.
+template <typename T, typename Key>
+void KeepLast(std::vector<T>& rows, Key key) {
+  std::map<std::decay_t<decltype(key(rows.front()))>, size_t> last;
+  for (size_t i = 0; i < rows.size(); ++i) last[key(rows[i])] = i;
+  std::vector<T> kept;
+  for (size_t i = 0; i < rows.size(); ++i) {
+    if (last[key(rows[i])] == i) kept.push_back(std::move(rows[i]));
+  }
+  rows = std::move(kept);
+}
+
+void Compact(StoreBatch& batch) {
+  KeepLast(batch.services, [](const ServiceRow& row) { return row.name; });
+  KeepLast(batch.instances, [](const InstanceRow& row) { return row.service + '/' + row.id; });
+  KeepLast(batch.decisions, [](const DecisionRecord& record) { return record.id; });
+  if (batch.decisions.size() > kDecisionsWaiting) {
+    batch.decisions.erase(batch.decisions.begin(), batch.decisions.end() - kDecisionsWaiting);
+  }
+}
 
 }  // namespace
 
@@ -26,12 +65,17 @@ struct Controller::Group {
   TimePoint next;
   std::vector<Service*> services;
   std::vector<PlannedQuery> plan;
+  // Of the tick under way, parallel to services; null: not part of it.
+  std::vector<const Member*> members;
 
   bool running = false;
   uint64_t round = 0;  // of the tick under way: an answer that comes later than its tick is dropped
   TimePoint deadline;
   size_t outstanding = 0;
   std::vector<std::optional<Result<Answer>>> answers;  // parallel to plan
+  size_t failed = 0;                                   // queries of the tick
+  std::string error;                                   // of the last of them
+  std::string told;  // what the log was told last; empty: all is well
 };
 
 // One service in one tick.
@@ -46,6 +90,8 @@ Controller::~Controller() = default;
 
 void Controller::Step() {
   const TimePoint now = options_.clock.Now();
+  const auto began = std::chrono::steady_clock::now();
+  bool ticked = false;
   for (auto& group : groups_) {
     if (now >= group->next) Begin(*group, now);
   }
@@ -54,9 +100,21 @@ void Controller::Step() {
     std::vector<Case> cases = Collect(*group, now);
     Evaluate(cases, now);
     for (Case& one : cases) Decide(one, now);
+    ticked = true;
   }
   Journal(now);
   Conclude();
+  if (!ticked) return;
+  options_.counters.tick_microseconds +=
+      static_cast<uint64_t>(std::chrono::duration_cast<std::chrono::microseconds>(
+                                std::chrono::steady_clock::now() - began)
+                                .count());
+}
+
+void Controller::Finish() {
+  for (Service* service : open_) Close(*service);
+  open_.clear();
+  Journal(options_.clock.Now());
 }
 
 Millis Controller::Patience() const {
@@ -66,7 +124,11 @@ Millis Controller::Patience() const {
     next = std::min(next, group->next);
     if (group->running) next = std::min(next, group->deadline);
   }
-  if (const auto look = options_.fleet.NextLook(now)) next = std::min(next, *look);
+  if (!store_problem_.empty()) {
+    next = std::min(next, std::max(store_retry_, now));  // nothing else can be done before
+  } else if (const auto look = options_.fleet.NextLook(now)) {
+    next = std::min(next, *look);
+  }
   return std::max(next - now, Millis(0));
 }
 
@@ -74,6 +136,14 @@ Millis Controller::Patience() const {
 // ---------------------------------------------------------------------------------------
 
 void Controller::Begin(Group& group, TimePoint now) {
+  // Before the provider has told what exists nobody could be decided on.
+  if (std::none_of(group.services.begin(), group.services.end(), [this](const Service* service) {
+        const Member* member = options_.fleet.Find(service->spec->name);
+        return member != nullptr && member->observed;
+      })) {
+    group.next = now + kUnobservedRetry;
+    return;
+  }
   while (group.next <= now) {
     // Missed turns are skipped, never stacked: the first of them is this tick.
     group.next += group.interval;
@@ -110,21 +180,42 @@ bool Controller::IsComplete(const Group& group, TimePoint now) const {
 
 std::vector<Controller::Case> Controller::Collect(Group& group, TimePoint now) {
   group.running = false;
-  ticked_ = true;
   ++options_.counters.ticks;
   std::vector<Case> cases;
   cases.reserve(group.services.size());
-  for (Service* service : group.services) {
-    const Member* member = options_.fleet.Find(service->spec->name);
+  group.members.assign(group.services.size(), nullptr);
+  for (size_t i = 0; i < group.services.size(); ++i) {
+    Service* const service = group.services[i];
+    const Member* const member = options_.fleet.Find(service->spec->name);
     if (member == nullptr || !member->observed) continue;  // the provider has not told yet
-    options_.fleet.Anchor(service->spec->name);
+    if (member->rehearsal) options_.fleet.Anchor(service->spec->name);
+    group.members[i] = member;
     service->samples.resize(service->spec->metrics.size());
     service->last_tick = now;
     service->capacity = CapacityOf(*member);
     cases.push_back({.service = service});
   }
-  for (size_t i = 0; i < group.plan.size(); ++i) Distribute(group, i, now);
+  for (size_t i = 0; i < group.plan.size(); ++i) {
+    Distribute(group, i, now);
+    group.answers[i].reset();  // megabytes, for many services
+  }
+  TellOutage(group);
   return cases;
+}
+
+// An outage is told when it begins, changes and ends; not by every query on every tick.
+void Controller::TellOutage(Group& group) {
+  if (group.failed > 0 && group.error != group.told) {
+    LogWarning("queries fail; what depends on them holds",
+               {{"failed", static_cast<int64_t>(group.failed)},
+                {"of", static_cast<int64_t>(group.plan.size())},
+                {"error", group.error}});
+    group.told = group.error;
+  } else if (group.failed == 0 && !group.told.empty()) {
+    LogInfo("queries are answered again");
+    group.told.clear();
+  }
+  group.failed = 0;
 }
 
 // Hands each service its rows of one answer. Rows and uses are both in the order of their keys.
@@ -138,13 +229,16 @@ void Controller::Distribute(Group& group, size_t query, TimePoint now) {
     error = std::make_shared<const std::string>(answer->error().message);
   }
   if (error) {
-    LogWarning("a query failed", {{"query", planned.query.value}, {"error", *error}});
+    ++group.failed;
+    group.error = *error;
   }
   const Answer::Row* row = error ? nullptr : (*answer)->rows().data();
   const Answer::Row* const end = error ? nullptr : row + (*answer)->rows().size();
+  std::vector<KnownInstance> known;  // one buffer for all
   for (const PlannedUse& use : planned.uses) {
+    const Member* const member = group.members[use.service];
+    if (member == nullptr) continue;
     Service& service = *group.services[use.service];
-    if (service.samples.empty()) continue;
     const MetricUse& metric = service.spec->metrics[use.metric];
     Sample& sample = service.samples[use.metric];
     if (error) {
@@ -154,26 +248,9 @@ void Controller::Distribute(Group& group, size_t query, TimePoint now) {
     while (row != end && row->key < metric.key) ++row;
     const Answer::Row* last = row;
     while (last != end && last->key == metric.key) ++last;
-    sample = MakeSample(*metric.spec, {row, last}, InstancesFor(*metric.spec, service, now));
+    FindInstances(*metric.spec, *member, now, known);
+    sample = MakeSample(*metric.spec, {row, last}, known);
   }
-}
-
-// What the metric is held against; nothing where it does not ask.
-std::vector<KnownInstance> Controller::InstancesFor(const MetricSpec& spec, const Service& service,
-                                                    TimePoint now) const {
-  std::vector<KnownInstance> known;
-  const bool asks =
-      !spec.instance_label.empty() || spec.expect.kind == Expectation::Kind::kInstances;
-  const Member* member = asks ? options_.fleet.Find(service.spec->name) : nullptr;
-  if (member == nullptr) return known;
-  known.reserve(member->instances.size());
-  for (const Instance& instance : member->instances) {
-    known.push_back({.id = instance.id,
-                     .endpoint = instance.endpoint,
-                     .ready = IsReady(instance),
-                     .serving_for = now - instance.since});
-  }
-  return known;
 }
 
 // --- Evaluate, decide
@@ -194,6 +271,7 @@ void Controller::Evaluate(std::vector<Case>& cases, TimePoint now) {
                                      .params = &service.spec->params,
                                      .state = service.policy_state}});
   }
+  ticked_ |= !cases.empty();
   std::vector<Evaluation> evaluations = options_.evaluator.Evaluate(requests);
   options_.counters.evaluations += evaluations.size();
   for (size_t i = 0; i < cases.size(); ++i) cases[i].evaluation = std::move(evaluations[i]);
@@ -208,6 +286,7 @@ void Controller::Decide(Case& one, TimePoint now) {
     changed = true;
   }
   service.proposal = std::move(one.evaluation.proposal);
+  const int recommended = service.decision.desired;
   changed |= service.history.AddProposal(now, service.proposal.capacity);
   service.decision =
       autoscale::Decide(rules, service.proposal, service.capacity, now, service.history);
@@ -218,17 +297,22 @@ void Controller::Decide(Case& one, TimePoint now) {
                                        .before = wanted,
                                        .after = service.capacity.desired,
                                        .reason = "paused: " + service.pause_reason});
+    service.decision.reason += "; paused: " + service.pause_reason;
   }
   if (service.proposal.cause == HoldCause::kFault) ++options_.counters.policy_faults;
   if (service.proposal.cause == HoldCause::kMetric) ++options_.counters.holds_for_metrics;
 
   const int delta = service.decision.desired - service.capacity.desired;
-  if (delta != 0) Apply(service, delta, now);
+  if (delta != 0) options_.fleet.SetDesired(service.spec->name, service.decision.desired);
+  // A dry run recommends the same on each tick; as if it had acted, that is one change.
+  if (delta != 0 && !(service.spec->dry_run && service.decision.desired == recommended)) {
+    Apply(service, delta, now);
+    changed = true;
+  }
   if (!service.spec->dry_run && service.desired != service.decision.desired) {
     service.desired = service.decision.desired;
     changed = true;
   }
-  changed |= delta != 0;
   service.history.Forget(now, rules);
   if (changed) batch_.services.push_back(RowOf(service));
   const uint64_t outcome = OutcomeOf(service);
@@ -243,7 +327,6 @@ void Controller::Apply(Service& service, int delta, TimePoint now) {
   service.last_change = now;
   ++service.generation;
   ++(delta > 0 ? options_.counters.decisions_out : options_.counters.decisions_in);
-  options_.fleet.SetDesired(service.spec->name, service.decision.desired);
 }
 
 // Gives the last tick's decision a number and a row. What comes of a change is gathered in its
@@ -255,7 +338,6 @@ void Controller::Keep(Service& service, bool gather) {
   if (gather) {
     Close(service);
     service.open = std::make_unique<DecisionRecord>(std::move(record));
-    service.last_gathered = service.last_stored;
     open_.insert(&service);
   }
   const Decision& decision = service.decision;
@@ -268,6 +350,21 @@ void Controller::Keep(Service& service, bool gather) {
        {"reason", decision.reason},
        {"at", service.proposal.at},
        {"dry_run", service.spec->dry_run}});
+}
+
+// Something happened that no decision asked for: an instance was lost, a gateway fell back.
+void Controller::KeepEvent(Service& service, const std::string& text) {
+  const Member* member = options_.fleet.Find(service.spec->name);
+  const Capacity capacity = member == nullptr ? Capacity{} : CapacityOf(*member);
+  ++last_decision_;
+  service.open = std::make_unique<DecisionRecord>(RecordOf(service, last_decision_));
+  service.open->at = options_.clock.Now();
+  service.open->capacity = capacity;
+  service.open->proposal = {.capacity = capacity.desired, .reason = text};
+  service.open->decision = {
+      .before = capacity.desired, .desired = capacity.desired, .reason = text};
+  batch_.decisions.push_back(*service.open);
+  open_.insert(&service);
 }
 
 // Stores an open decision again, with what came of it.
@@ -290,7 +387,7 @@ void Controller::Note(const std::string& name, std::string text) {
   }
   // A dry run says the same on every tick; once a decision is enough.
   if (service->spec->dry_run && !service->open) return;
-  if (!service->open) Keep(*service, true);
+  if (!service->open) KeepEvent(*service, text);
   LogInfo(text, {{"service", name}, {"decision", service->open->id}});
   if (service->open->actions.size() < kActionsKept) {
     service->open->actions.push_back({options_.clock.Now(), std::move(text)});
@@ -311,6 +408,7 @@ void Controller::Journal(TimePoint now) {
       store_retry_ = now + kStoreRetry;
       store_problem_ = stored.error().message;
       LogError("nothing is acted on until it can be stored", {{"error", store_problem_}});
+      Compact(batch_);
       return;
     }
     ++options_.counters.store_commits;
@@ -324,6 +422,7 @@ void Controller::Journal(TimePoint now) {
   }
   if (now >= next_prune_) {
     next_prune_ = now + kPruneEvery;
+    ReturnFreePages();
     if (const Status pruned = options_.store.PruneDecisions(kDecisionsKept); !pruned.ok()) {
       LogWarning("old decisions could not be dropped", {{"error", pruned.error().message}});
     }
@@ -353,6 +452,7 @@ Service* Controller::FindService(const std::string& name) {
 
 Status Controller::Start(const std::vector<ServiceSpec>& specs) {
   const TimePoint now = options_.clock.Now();
+  next_prune_ = now + kPruneEvery;
   auto rows = options_.store.ReadServices();
   if (!rows.ok()) return std::move(rows).error().Within("reading the services stored");
   auto instances = options_.store.ReadInstances();
@@ -376,6 +476,7 @@ Status Controller::Start(const std::vector<ServiceSpec>& specs) {
         "the store knows instances of a service that is not configured any more; they run on",
         {{"service", name}, {"instances", static_cast<int64_t>(left.size())}});
   }
+  next_prune_ = now + kFirstPrune;
   Regroup(now);
   return Ok{};
 }
@@ -397,7 +498,9 @@ void Controller::Put(std::shared_ptr<const ServiceSpec> spec, const ServiceRow* 
   }
   service->spec = spec;
   service->samples.clear();
-  options_.fleet.Put(std::move(spec), service->desired, std::move(instances));
+  options_.fleet.Put(std::move(spec),
+                     row == nullptr ? std::nullopt : std::optional<int>(row->desired),
+                     std::move(instances));
 }
 
 // Services by interval. Groups begin apart, so that their queries do not all come at once; services
@@ -413,7 +516,8 @@ void Controller::Regroup(TimePoint now) {
     group->services.push_back(service.get());
   }
   std::map<Millis, TimePoint> next;
-  for (const auto& group : groups_) next[group->interval] = group->next;
+  // A tick that is cut off begins again at once.
+  for (const auto& group : groups_) next[group->interval] = group->running ? now : group->next;
   groups_.clear();
   ++generation_;
   for (auto& [interval, group] : by_interval) {

@@ -54,6 +54,9 @@ class Controller final : public ControlSurface {
   void Step();
   [[nodiscard]] Millis Patience() const;
 
+  // Stores what is still open; the last call before the end.
+  void Finish();
+
   // Something that happened to a service, for its decision's record and the log. Tick thread.
   void Note(const std::string& service, std::string text);
 
@@ -81,9 +84,6 @@ class Controller final : public ControlSurface {
   [[nodiscard]] bool IsComplete(const Group& group, TimePoint now) const;
   std::vector<Case> Collect(Group& group, TimePoint now);  // collect: samples
   void Distribute(Group& group, size_t query, TimePoint now);
-  [[nodiscard]] std::vector<KnownInstance> InstancesFor(const MetricSpec& spec,
-                                                        const Service& service,
-                                                        TimePoint now) const;
   void Evaluate(std::vector<Case>& cases, TimePoint now);
   void Decide(Case& one, TimePoint now);
   void Journal(TimePoint now);  // then reconcile and publish
@@ -91,12 +91,16 @@ class Controller final : public ControlSurface {
 
   void Apply(Service& service, int delta, TimePoint now);
   void Keep(Service& service, bool gather);
+  void KeepEvent(Service& service, const std::string& text);
   void Close(Service& service);
+  void TellOutage(Group& group);
   void Regroup(TimePoint now);
   void Put(std::shared_ptr<const ServiceSpec> spec, const ServiceRow* row,
            std::vector<InstanceRow> instances);
   ReloadReport Replace(std::vector<ServiceSpec> specs);
   Service* FindService(const std::string& name);
+  [[nodiscard]] std::optional<Error> FindUnknownGateway(
+      const std::vector<ServiceSpec>& specs) const;
   [[nodiscard]] Error NoSuchService(const std::string& name) const;
   [[nodiscard]] ServiceView ViewOf(const Service& service) const;
   Result<DecisionRecord> ReadLast(const std::string& service);

@@ -32,9 +32,8 @@ struct Service {
   Proposal proposal;
   Decision decision;
 
-  int64_t last_stored = 0;    // id of the last decision stored
-  int64_t last_gathered = 0;  // id of the last one that something came of
-  uint64_t outcome = 0;       // of that decision: what it comes down to, without its numbers
+  int64_t last_stored = 0;  // id of the last decision stored
+  uint64_t outcome = 0;     // of that decision: what it comes down to, without its numbers
   // A decision whose consequences are still coming in; stored again with them once all is settled.
   std::unique_ptr<DecisionRecord> open;
 };

@@ -1,7 +1,6 @@
 #include "daemon/fleet/fleet.h"
 
 #include <algorithm>
-#include <cstdio>
 #include <utility>
 
 namespace autoscale {
@@ -25,10 +24,11 @@ std::string ToText(uint64_t epoch, uint64_t sequence) {
 struct Fleet::Channel {
   std::string name;
   Gateway* adapter = nullptr;
-  std::unordered_map<std::string, std::string> services;  // by upstream
+  std::unordered_map<std::string, Member*> services;  // by upstream
   bool busy = false;
   TimePoint next;
   std::string problem;
+  int failures = 0;  // in a row, up to 5
 };
 
 Fleet::Fleet(FleetOptions options) : options_(std::move(options)) {}
@@ -48,7 +48,7 @@ void Fleet::Note(const Member& member, std::string text) {
   options_.note(member.spec->name, (member.rehearsal ? "dry run: " : "") + std::move(text));
 }
 
-void Fleet::Put(std::shared_ptr<const ServiceSpec> spec, int desired,
+void Fleet::Put(std::shared_ptr<const ServiceSpec> spec, std::optional<int> desired,
                 std::vector<InstanceRow> rows) {
   std::unique_ptr<Member>& slot = members_[spec->name];
   if (!slot) slot = std::make_unique<Member>();
@@ -64,7 +64,8 @@ void Fleet::Put(std::shared_ptr<const ServiceSpec> spec, int desired,
   member.provider = adapters.providers.at(member.spec->provider);
   BuildLinks(member, std::move(old_links));
   if (fresh) {
-    member.desired = desired;
+    member.known = desired.has_value();
+    member.desired = desired.value_or(0);
     for (InstanceRow& row : rows) {
       member.instances.push_back({.id = std::move(row.id),
                                   .endpoint = std::move(row.endpoint),
@@ -76,7 +77,11 @@ void Fleet::Put(std::shared_ptr<const ServiceSpec> spec, int desired,
     std::sort(member.instances.begin(), member.instances.end(),
               [](const Instance& a, const Instance& b) { return a.id < b.id; });
   } else if (rehearsed != member.rehearsal) {
+    // What was only rehearsed must not become real, nor the other way round.
+    Settle(member);
     for (Instance& instance : member.instances) instance.stored = false;
+    member.known = false;
+    member.observed = false;
   }
   Observe({&member});
 }
@@ -104,9 +109,15 @@ void Fleet::SetDesired(const std::string& service, int desired) {
 void Fleet::Anchor(const std::string& service) {
   Member* member = FindMember(service);
   if (member == nullptr || !member->rehearsal || !member->observed) return;
-  std::erase_if(member->instances,
+  Settle(*member);
+  member->desired = static_cast<int>(member->instances.size());
+}
+
+// Back to what was observed: nothing asked for, nothing under way.
+void Fleet::Settle(Member& member) {
+  std::erase_if(member.instances,
                 [](const Instance& i) { return !i.reported || i.state == InstanceState::kGone; });
-  for (Instance& instance : member->instances) {
+  for (Instance& instance : member.instances) {
     if (instance.state == InstanceState::kReady || instance.state == InstanceState::kUnready) {
       instance.phase = InstancePhase::kServing;
     } else if (instance.phase != InstancePhase::kServing) {
@@ -116,14 +127,14 @@ void Fleet::Anchor(const std::string& service) {
     instance.deadline.reset();
     instance.stored = true;
   }
-  member->launch_failures = 0;
-  member->desired = static_cast<int>(member->instances.size());
+  member.launch_failures = 0;
+  member.launch_after = {};
 }
 
 // --- What exists
 // -----------------------------------------------------------------------------------
 
-void Fleet::Observe(std::vector<Member*> members) {
+void Fleet::Observe(const std::vector<Member*>& members) {
   std::map<Provider*, std::vector<TargetRef>> by_provider;
   for (const Member* member : members) {
     by_provider[member->provider].push_back({member->spec->name, member->spec->target});
@@ -172,8 +183,13 @@ void Fleet::TakeObservations(const std::vector<std::string>& asked,
     if (!member->observed) {
       member->observed = true;
       member->problem.clear();
-      // Nothing stored of the service but instances found: they are its capacity.
-      if (member->desired == 0) member->desired = static_cast<int>(member->instances.size());
+      if (!member->known) {
+        member->desired = static_cast<int>(
+            std::count_if(member->instances.begin(), member->instances.end(), [](const auto& i) {
+              return i.state != InstanceState::kGone && i.state != InstanceState::kStopping;
+            }));
+        member->known = true;
+      }
       Anchor(observation.service);
     }
     Touch(observation.service);
@@ -213,7 +229,7 @@ void Fleet::BuildLinks(Member& member, std::vector<Link> old_links) {
       channel->name = use.gateway;
       channel->adapter = adapter;
     }
-    channel->services[use.upstream] = member.spec->name;
+    channel->services[use.upstream] = &member;
   }
 }
 
@@ -222,7 +238,7 @@ void Fleet::DropLinks(const Member& member, const std::vector<Link>& links) {
     const auto channel = channels_.find({link.gateway, member.rehearsal});
     if (channel == channels_.end()) continue;
     const auto service = channel->second->services.find(link.upstream);
-    if (service != channel->second->services.end() && service->second == member.spec->name) {
+    if (service != channel->second->services.end() && service->second == &member) {
       channel->second->services.erase(service);
     }
   }
@@ -236,19 +252,23 @@ void Fleet::Publish(Member& member, size_t index, TimePoint now) {
                     .version = {.epoch = link.epoch, .sequence = link.offset + sequence},
                     .endpoints = member.endpoints,
                     .may_be_empty = member.desired == 0};
-  ++options_.counters.gateway_publishes;
+  if (!member.rehearsal) ++options_.counters.gateway_publishes;
   options_.courier.ToLoop([this, adapter = link.adapter, service = member.spec->name,
-                           gateway = link.gateway, sequence, now,
+                           gateway = link.gateway, upstream = link.upstream, sequence, now,
                            list = std::move(list)]() mutable {
-    adapter->Publish(std::move(list), [this, service, gateway, sequence, now](Status status) {
-      options_.courier.ToTick([this, service, gateway, sequence, now, status] {
-        Member* found = FindMember(service);
-        if (found == nullptr) return;
-        for (Link& each : found->links) {
-          if (each.gateway == gateway) TakeConfirmation(*found, each, sequence, now, status);
-        }
-      });
-    });
+    adapter->Publish(
+        std::move(list), [this, service, gateway, upstream, sequence, now](Status status) {
+          options_.courier.ToTick(
+              [this, service, gateway, upstream, sequence, now, status = std::move(status)] {
+                Member* found = FindMember(service);
+                if (found == nullptr) return;
+                for (Link& each : found->links) {
+                  if (each.gateway == gateway && each.upstream == upstream) {
+                    TakeConfirmation(*found, each, sequence, now, status);
+                  }
+                }
+              });
+        });
   });
 }
 
@@ -290,7 +310,7 @@ void Fleet::Inspect(TimePoint now) {
     if (channel->busy || now < channel->next || channel->services.empty()) continue;
     std::vector<std::string> upstreams;
     upstreams.reserve(channel->services.size());
-    for (const auto& [upstream, service] : channel->services) upstreams.push_back(upstream);
+    for (const auto& [upstream, member] : channel->services) upstreams.push_back(upstream);
     channel->busy = true;
     options_.courier.ToLoop([this, key = key, adapter = channel->adapter, now,
                              upstreams = std::move(upstreams)]() mutable {
@@ -320,10 +340,11 @@ void Fleet::TakeInspection(Channel& channel, TimePoint sent,
                           (problem.empty() ? " answers again" : " does not answer: " + problem));
   }
   channel.problem = problem;
+  channel.failures = answer.ok() ? 0 : std::min(channel.failures + 1, 5);
   if (!answer.ok()) {
     ++options_.counters.gateway_errors;
-    for (const auto& [upstream, service] : channel.services) {
-      Member* member = FindMember(service);
+    channel.next = options_.clock.Now() + kFirstRetry * (1 << channel.failures);
+    for (const auto& [upstream, member] : channel.services) {
       for (Link& link : member->links) {
         if (link.upstream == upstream && link.gateway == channel.name) {
           link.problem = problem;
@@ -334,11 +355,11 @@ void Fleet::TakeInspection(Channel& channel, TimePoint sent,
   }
   for (const UpstreamStatus& status : *answer) {
     const auto service = channel.services.find(status.upstream);
-    Member* member = service == channel.services.end() ? nullptr : FindMember(service->second);
-    if (member == nullptr) continue;
-    for (Link& link : member->links) {
+    if (service == channel.services.end()) continue;
+    Member& member = *service->second;
+    for (Link& link : member.links) {
       if (link.upstream == status.upstream && link.gateway == channel.name) {
-        TakeStatus(*member, link, status, sent);
+        TakeStatus(member, link, status, sent);
       }
     }
   }
@@ -376,7 +397,7 @@ void Fleet::Reconcile(TimePoint now, StoreBatch& batch) {
     next_resync_ = now + kResync;
     std::vector<Member*> members;
     for (auto& [name, member] : members_) members.push_back(member.get());
-    Observe(std::move(members));
+    Observe(members);
   }
   for (auto it = waiting_.begin(); it != waiting_.end();) {
     if (it->second <= now) {
@@ -390,11 +411,15 @@ void Fleet::Reconcile(TimePoint now, StoreBatch& batch) {
       .now = now,
       .new_id =
           [this](const Member& member) {
-            char number[32];
-            std::snprintf(number, sizeof number, "-%llu-%llu",
-                          static_cast<unsigned long long>(options_.epoch),
-                          static_cast<unsigned long long>(++last_id_));
-            return member.spec->name + number;
+            // Never one that is there: after a lost database the epoch has been used before.
+            while (true) {
+              std::string id = member.spec->name + "-" + std::to_string(options_.epoch) + "-" +
+                               std::to_string(++last_id_);
+              if (std::none_of(member.instances.begin(), member.instances.end(),
+                               [&](const Instance& i) { return i.id == id; })) {
+                return id;
+              }
+            }
           },
       .note = [this](const Member& member, std::string text) { Note(member, std::move(text)); },
       .lost = [this](const Member&) { ++options_.counters.instances_lost; }};

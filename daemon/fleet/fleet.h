@@ -46,7 +46,13 @@ class Fleet {
 
   // Takes in a service, with the rows stored of it, or gives a present one a new specification.
   // The provider is asked what exists; until it has answered the member is not observed.
-  void Put(std::shared_ptr<const ServiceSpec> spec, int desired, std::vector<InstanceRow> rows);
+  // `desired` absent: nothing is stored of it, and what is found is its capacity.
+  void Put(std::shared_ptr<const ServiceSpec> spec, std::optional<int> desired,
+           std::vector<InstanceRow> rows);
+  // Whether the gateway was there when the daemon was put together.
+  [[nodiscard]] bool HasGateway(const std::string& gateway) const {
+    return options_.live.gateways.contains(gateway);
+  }
   // Drains and stops its instances, then forgets it.
   void Remove(const std::string& service);
   [[nodiscard]] const Member* Find(const std::string& service) const;
@@ -78,12 +84,13 @@ class Fleet {
 
   Member* FindMember(const std::string& service);
   void Touch(const std::string& service) { touched_.insert(service); }
-  void Observe(std::vector<Member*> members);
+  void Observe(const std::vector<Member*>& members);
   void TakeObservations(const std::vector<std::string>& asked,
                         const Result<std::vector<Observation>>& answer);
   void BuildLinks(Member& member, std::vector<Link> old_links);
   void DropLinks(const Member& member, const std::vector<Link>& links);
   void Launch(Member& member, TimePoint now);
+  void Settle(Member& member);
   void TakeLaunch(const std::string& service, const std::vector<std::string>& ids,
                   const std::vector<Status>& answers);
   void Terminate(Member& member, TimePoint now);

@@ -67,6 +67,7 @@ struct Member {
   std::shared_ptr<const ServiceSpec> spec;
   Provider* provider = nullptr;
   int desired = 0;
+  bool known = true;       // `desired` was stored; else it is what is found
   bool observed = false;   // the provider has told what exists; nothing is done before
   bool rehearsal = false;  // provider and gateways only record; capacity is what is observed
   bool leaving = false;    // removed from the configuration: drained, stopped, then dropped

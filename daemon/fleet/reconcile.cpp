@@ -8,6 +8,8 @@ namespace {
 
 // How long a serving instance may fail its health check before it is replaced.
 constexpr Millis kUnreadyPatience = std::chrono::seconds(30);
+// An instance that ends by itself before it has served so long counts as a failed start.
+constexpr Millis kProven = std::chrono::seconds(30);
 // Terminate is asked again when an instance has not ended after so long.
 constexpr Millis kAskAgain = std::chrono::seconds(30);
 // While something is under way: how often to look.
@@ -45,7 +47,10 @@ bool IsLetGo(const Member& member, Instance& instance, TimePoint now) {
   if (instance.drain_sequence == 0) return false;  // no list shows it draining yet
   Millis settle{0};
   for (const Link& link : member.links) {
-    if (link.confirmed < instance.drain_sequence) return false;
+    if (link.confirmed < instance.drain_sequence) {
+      instance.let_go.reset();  // a gateway may have fallen back to an older list
+      return false;
+    }
     settle = std::max(settle, link.capabilities.settle);
   }
   if (!instance.let_go) instance.let_go = now;
@@ -67,6 +72,8 @@ class Pass {
       : member_(member), context_(context), batch_(batch), now_(context.now) {}
 
   void Run() {
+    any_ready_ = std::any_of(member_.instances.begin(), member_.instances.end(),
+                             [](const Instance& i) { return IsReady(i); });
     for (Instance& instance : member_.instances) Advance(instance);
     DropGone();
     Shrink();
@@ -103,24 +110,45 @@ class Pass {
     if (instance.state == InstanceState::kReady) {
       Note(instance.id + " is ready at " + instance.endpoint + ", " + Took(now_ - instance.since) +
            " after it was asked for");
-      member_.launch_failures = 0;
       member_.problem.clear();
       Enter(instance, InstancePhase::kServing, now_);
     } else if (instance.deadline && now_ >= *instance.deadline) {
       Note(instance.id + " was not ready after " + Took(now_ - instance.since) +
            " (start_timeout): it is stopped and replaced");
-      BackOff(member_, now_, instance.id + " was not ready within start_timeout");
+      Fail(instance.id + " was not ready within start_timeout");
       Enter(instance, InstancePhase::kStopping, now_);
     }
   }
 
   void AdvanceServing(Instance& instance) {
-    if (instance.state == InstanceState::kUnready &&
-        now_ - instance.state_since >= kUnreadyPatience) {
+    if (instance.state == InstanceState::kReady && now_ - instance.since >= kProven) {
+      member_.launch_failures = 0;
+    }
+    // While none is ready nothing is taken away: it may be what all of them depend on that fails.
+    if (IsStuck(instance) && any_ready_) {
       Note(instance.id + " has failed its health check for " + Took(now_ - instance.state_since) +
            ": it is replaced");
       Enter(instance, InstancePhase::kDraining, now_, now_ + member_.spec->drain_timeout);
     }
+  }
+
+  [[nodiscard]] bool IsStuck(const Instance& instance) const {
+    return instance.phase == InstancePhase::kServing && instance.state == InstanceState::kUnready &&
+           now_ - instance.state_since >= kUnreadyPatience;
+  }
+
+  // What ought to be there: one more than desired while none is ready and one has been failing for
+  // long, so that its replacement comes before it goes.
+  [[nodiscard]] int Target() const {
+    const bool stuck = std::any_of(member_.instances.begin(), member_.instances.end(),
+                                   [this](const Instance& i) { return IsStuck(i); });
+    return member_.desired + (member_.desired > 0 && stuck && !any_ready_ ? 1 : 0);
+  }
+
+  // A start has failed. Several that fail in one pass have failed once.
+  void Fail(std::string why) {
+    if (!failed_) BackOff(member_, now_, std::move(why));
+    failed_ = true;
   }
 
   void AdvanceDraining(Instance& instance) {
@@ -146,8 +174,10 @@ class Pass {
       } else {
         Note(instance.id + " ended before its time: " + instance.detail);
       }
-      if (Counts(instance) && instance.phase != InstancePhase::kServing) {
-        BackOff(member_, now_, instance.id + " did not start: " + instance.detail);
+      if (instance.phase == InstancePhase::kServing && now_ - instance.since < kProven) {
+        Fail(instance.id + " ended soon after it was ready: " + instance.detail);
+      } else if (Counts(instance) && instance.phase != InstancePhase::kServing) {
+        Fail(instance.id + " did not start: " + instance.detail);
       }
       Unstore(instance);
       member_.forget.push_back(instance.id);
@@ -178,7 +208,7 @@ class Pass {
   }
 
   void Shrink() {
-    int surplus = Count() - member_.desired;
+    const int surplus = Count() - Target();
     if (surplus <= 0) return;
     std::vector<Instance*> victims;
     for (Instance& instance : member_.instances) {
@@ -204,7 +234,7 @@ class Pass {
   }
 
   void Grow() {
-    int missing = member_.desired - Count();
+    int missing = Target() - Count();
     for (Instance& instance : member_.instances) {
       if (missing <= 0) return;
       if (instance.phase != InstancePhase::kDraining || instance.state == InstanceState::kUnready) {
@@ -244,8 +274,12 @@ class Pass {
   void RenewList() {
     std::vector<Endpoint> list = List();
     const bool nothing_yet = list.empty() && member_.sequence == 0;
-    // Losing the last instance by accident must not empty the list; only a wish for zero may.
-    const bool refused = list.empty() && member_.desired > 0;
+    // Losing the last instance by accident must not leave a list without one that serves; only a
+    // wish for zero may.
+    const bool serves = std::any_of(list.begin(), list.end(), [](const Endpoint& endpoint) {
+      return endpoint.state == Endpoint::State::kServing;
+    });
+    const bool refused = !serves && member_.desired > 0;
     if (!nothing_yet && !refused && (member_.sequence == 0 || list != member_.endpoints)) {
       member_.endpoints = std::move(list);
       ++member_.sequence;
@@ -280,6 +314,8 @@ class Pass {
   const ReconcileContext& context_;
   StoreBatch& batch_;
   const TimePoint now_;
+  bool any_ready_ = false;  // when the pass began
+  bool failed_ = false;
 };
 
 }  // namespace

@@ -65,9 +65,24 @@ void History::AddChange(TimePoint at, int delta) {
 void History::Forget(TimePoint now, const ScalingRules& rules) {
   const TimePoint oldest_proposal =
       now - std::max(rules.up.stabilization, rules.down.stabilization);
-  std::erase_if(proposals_, [&](const ProposalRun& run) {
-    return run.last < oldest_proposal && &run != &proposals_.back();
-  });
+  // Nor what a later run outdoes in both directions: while the earlier one is in a window, so is
+  // the later, and neither the least nor the greatest is the earlier. A noisy policy leaves a
+  // handful.
+  std::vector<ProposalRun> kept;
+  int least = INT32_MAX;
+  int greatest = INT32_MIN;
+  for (auto run = proposals_.rbegin(); run != proposals_.rend(); ++run) {
+    const bool last = run == proposals_.rbegin();
+    if (!last &&
+        (run->last < oldest_proposal || (run->capacity >= least && run->capacity <= greatest))) {
+      continue;
+    }
+    least = std::min(least, run->capacity);
+    greatest = std::max(greatest, run->capacity);
+    kept.push_back(*run);
+  }
+  std::reverse(kept.begin(), kept.end());
+  if (kept.size() != proposals_.size()) proposals_ = std::move(kept);
   const TimePoint oldest_change =
       now - std::max(LongestPeriod(rules.up), LongestPeriod(rules.down));
   std::erase_if(changes_, [&](const AppliedChange& change) { return change.at < oldest_change; });

@@ -115,6 +115,7 @@ class FakeGateway final : public Gateway {
     }
     history.push_back(line);
     if (error) return done(*error);
+    if (list.upstream == refuse) return done(Error{ErrorKind::kUnavailable, "refused"});
     status.version = list.version;
     done(Ok{});
   }
@@ -130,6 +131,7 @@ class FakeGateway final : public Gateway {
 
   UpstreamStatus status;  // what it holds, of whatever upstream
   std::optional<Error> error;
+  std::string refuse;  // an upstream whose lists it does not take
   std::vector<std::string> history;
 };
 

@@ -321,12 +321,14 @@ TEST_F(ControllerTest, APausedServiceKeepsItsCapacityAndReplacesTheDead) {
   metrics_.Says("load", 8);
   Tick();
   EXPECT_EQ(Now().desired, 2);
+  clock_.Advance(seconds(60));
   provider_.Becomes("web", provider_.instances["web"].begin()->first, InstanceState::kGone, "x");
   Settle();
   EXPECT_EQ(provider_.history.back().substr(0, 6), "forget");
   EXPECT_EQ(fleet_->Find("web")->instances.size(), 2u);
   const auto record = Ask([](Controller& c) { return c.Explain("web"); });
   EXPECT_EQ(record->decision.stages.back().reason, "paused: a deployment");
+  EXPECT_EQ(record->decision.reason, "load; paused: a deployment");
   ASSERT_TRUE(Ask([](Controller& c) { return c.Resume("web"); }).ok());
   Tick();
   EXPECT_EQ(Now().desired, 8);
@@ -387,6 +389,46 @@ TEST_F(ControllerTest, ADryRunsCooldownsAreAsIfItHadActed) {
   const auto record = Ask([](Controller& c) { return c.Explain("web"); });
   EXPECT_EQ(record->decision.desired, 1);
   EXPECT_EQ(record->decision.stages.at(2).reason, "1s of 60s since the last scale-out");
+}
+
+TEST_F(ControllerTest, AStandingRecommendationOfADryRunWritesNothing) {
+  ServiceSpec web = Web();
+  web.dry_run = true;
+  metrics_.Says("load", 7);
+  provider_.instances["web"]["a"] = {"a", InstanceState::kReady, "127.0.0.1:1", ""};
+  Start({web});
+  for (int i = 0; i < 3; ++i) Tick();
+  const uint64_t commits = counters_.store_commits;
+  for (int i = 0; i < 20; ++i) Tick();
+  EXPECT_EQ(counters_.store_commits, commits);
+  EXPECT_EQ(counters_.decisions_out, 1u);
+}
+
+TEST_F(ControllerTest, ALostInstanceIsAnEventAndNotTheLastDecisionAgain) {
+  metrics_.Says("load", 2);
+  Start({Web()});
+  for (int i = 0; i < 3; ++i) {
+    Tick();
+    MakeReady();
+  }
+  provider_.Becomes("web", "web-1-1", InstanceState::kGone, "killed by signal 9");
+  Settle();
+  const DecisionRecord record = store_->ReadDecisions("web", 1)->at(0);
+  EXPECT_EQ(record.decision.before, record.decision.desired);
+  EXPECT_EQ(record.decision.reason, "web-1-1 is lost: killed by signal 9");
+  EXPECT_EQ(record.at, clock_.Now());
+}
+
+TEST_F(ControllerTest, AReloadThatUsesANewGatewayIsRefusedWithASentence) {
+  Start({Web()});
+  ServiceSpec web = Web();
+  web.file = "web.yaml";
+  web.line = 3;
+  web.gateways = {{"edge2", "web"}};
+  loaded_.configuration.services = {web};
+  const auto report = Ask([](Controller& c) { return c.Reload(); });
+  ASSERT_FALSE(report.ok());
+  EXPECT_EQ(report.error().message.substr(0, 36), "web.yaml:3: gateway 'edge2' is new, ");
 }
 
 TEST_F(ControllerTest, AnUnknownServiceIsAnsweredWithTheClosestNames) {

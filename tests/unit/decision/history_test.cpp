@@ -48,6 +48,25 @@ TEST(History, ForgetKeepsTheLastProposal) {
   EXPECT_EQ(history.proposals().size(), 1u);
 }
 
+TEST(History, ANoisyPolicyLeavesAHandfulOfRuns) {
+  ScalingRules rules;
+  rules.up.stabilization = minutes(5);
+  History history;
+  for (int i = 0; i < 1000; ++i) {
+    history.AddProposal(kStart + Millis(250 * i), 5 + i % 2);
+    history.Forget(kStart + Millis(250 * i), rules);
+  }
+  // The last 5 and the last 6 are the least and the greatest of any window.
+  EXPECT_EQ(history.proposals().size(), 2u);
+  history.AddProposal(kStart + Millis(250'000), 9);
+  history.AddProposal(kStart + Millis(250'250), 7);
+  history.Forget(kStart + Millis(250'250), rules);
+  // 5 is the least, and 6 when 5 has left the window; 9 is the greatest; 7 is now.
+  ASSERT_EQ(history.proposals().size(), 4u);
+  EXPECT_EQ(history.proposals()[0].capacity, 5);
+  EXPECT_EQ(history.proposals()[2].capacity, 9);
+}
+
 TEST(History, ResumeStretchesTheLastRunOverTheGap) {
   History history;
   history.AddProposal(kStart, 9);

@@ -208,5 +208,51 @@ TEST_F(FleetTest, ADryRunRecommendsFromWhatIsRealAndTouchesNothing) {
   EXPECT_EQ(recording_.launches(), 6);
 }
 
+TEST_F(FleetTest, WhatWasRehearsedDoesNotBecomeReal) {
+  provider_.instances["web"]["a"] = {"a", InstanceState::kReady, "127.0.0.1:1", ""};
+  provider_.instances["web"]["b"] = {"b", InstanceState::kReady, "127.0.0.1:2", ""};
+  fleet_.Put(Spec(true), std::nullopt, {});
+  Pass();
+  fleet_.SetDesired("web", 1);  // in rehearsal one of the two is stopped
+  Pass();
+  fleet_.Put(Spec(false), 0, {});
+  for (int i = 0; i < 5; ++i) {
+    clock_.Advance(seconds(31));
+    Pass();
+  }
+  EXPECT_EQ(CapacityOf(*fleet_.Find("web")).desired, 2);
+  EXPECT_TRUE(provider_.history.empty());
+  EXPECT_EQ(gateway_.history, (Lines{"publish :1 :2"}));
+}
+
+TEST_F(FleetTest, AnIdThatIsTakenIsNotGivenAgain) {
+  provider_.instances["web"]["web-7-1"] = {"web-7-1", InstanceState::kReady, "127.0.0.1:1", ""};
+  fleet_.Put(Spec(), std::nullopt, {});
+  Pass();
+  fleet_.SetDesired("web", 2);
+  Pass();
+  EXPECT_EQ(provider_.history, (Lines{"launch web-7-2"}));
+}
+
+TEST_F(FleetTest, ZeroIsRememberedAsZero) {
+  provider_.instances["web"]["a"] = {"a", InstanceState::kReady, "127.0.0.1:1", ""};
+  fleet_.Put(Spec(), 0, {{.service = "web", .id = "a", .phase = InstancePhase::kDraining}});
+  Pass();
+  EXPECT_EQ(CapacityOf(*fleet_.Find("web")).desired, 0);
+}
+
+TEST_F(FleetTest, TwoUpstreamsOfOneGatewayAreConfirmedEachForItself) {
+  auto spec = Spec();
+  spec->gateways = {{"edge", "a"}, {"edge", "b"}};
+  fleet_.Put(spec, 1, {});
+  Pass();
+  provider_.Becomes("web", "web-7-1", InstanceState::kReady);
+  gateway_.refuse = "b";
+  Pass();
+  const Member& member = *fleet_.Find("web");
+  EXPECT_EQ(member.links[0].confirmed, 1u);
+  EXPECT_EQ(member.links[1].confirmed, 0u);
+}
+
 }  // namespace
 }  // namespace autoscale

@@ -187,6 +187,7 @@ TEST_F(ReconcileTest, AStoppingInstanceIsNeverTakenBack) {
 
 TEST_F(ReconcileTest, ALostInstanceIsReplacedAtOnce) {
   Serve(2);
+  now_ += minutes(1);
   See("i-1", InstanceState::kGone, "killed by signal 9");
   EXPECT_EQ(Pass(), (Lines{"removed i-1", "requested i-3"}));
   EXPECT_EQ(lost_, 1);
@@ -230,8 +231,29 @@ TEST_F(ReconcileTest, AFailedStartIsTriedAgainLaterEachTimeTwiceAsLate) {
   Pass();
   See("i-3", InstanceState::kReady);
   Pass();
-  EXPECT_EQ(member_.launch_failures, 0);
   EXPECT_EQ(member_.problem, "");
+  now_ += seconds(30);  // proven
+  Pass();
+  EXPECT_EQ(member_.launch_failures, 0);
+}
+
+TEST_F(ReconcileTest, AnInstanceThatDiesSoonAfterItWasReadyIsAFailedStart) {
+  Serve(1);
+  now_ += seconds(29);
+  See("i-1", InstanceState::kGone, "killed by signal 11");
+  EXPECT_EQ(Pass(), (Lines{"removed i-1"}));
+  EXPECT_EQ(member_.launch_after - now_, Millis(500));
+}
+
+TEST_F(ReconcileTest, SeveralThatFailTogetherHaveFailedOnce) {
+  member_.desired = 8;
+  Pass();
+  for (int i = 1; i <= 8; ++i) {
+    See("i-" + std::to_string(i), InstanceState::kStarting);
+    See("i-" + std::to_string(i), InstanceState::kGone, "exited");
+  }
+  Pass();
+  EXPECT_EQ(member_.launch_after - now_, Millis(500));
 }
 
 TEST_F(ReconcileTest, AnInstanceTooSlowToStartIsReplaced) {
@@ -259,6 +281,34 @@ TEST_F(ReconcileTest, WhenNoneIsHealthyTheListStays) {
   See("i-2", InstanceState::kUnready);
   Pass();
   EXPECT_EQ(List(), "1 2 ");
+  // However long it lasts: what they all depend on may be what fails. One more is tried.
+  now_ += minutes(10);
+  EXPECT_EQ(Pass(), (Lines{"requested i-3"}));
+  EXPECT_EQ(Pass(), Lines{});
+  EXPECT_EQ(List(), "1 2 ");
+  // It is ready: those that fail are replaced.
+  See("i-3", InstanceState::kReady);
+  Pass();
+  EXPECT_EQ(Pass(), (Lines{"draining i-1", "draining i-2", "requested i-4"}));
+  EXPECT_EQ(List(), "1d 2d 3 ");
+}
+
+TEST_F(ReconcileTest, AGatewayThatFallsBackEndsTheSettling) {
+  member_.links.push_back({.gateway = "edge", .capabilities = {.settle = Millis(50)}});
+  Serve(2);
+  Link& link = member_.links[0];
+  member_.desired = 1;
+  Pass();
+  link.confirmed = member_.sequence;
+  Pass();
+  now_ += Millis(40);
+  link.confirmed = 0;
+  Pass();
+  link.confirmed = member_.sequence;
+  now_ += Millis(20);
+  EXPECT_EQ(Pass(), Lines{});  // 60 ms since the first confirmation, 0 since the second
+  now_ += Millis(50);
+  EXPECT_EQ(Pass(), (Lines{"stopping i-2"}));
 }
 
 TEST_F(ReconcileTest, AfterARestartServingInstancesCountBeforeTheirFirstHealthCheck) {
