@@ -45,6 +45,7 @@ std::string ReadWhole(const std::filesystem::path& path) {
 Child::Child(const std::vector<std::string>& command, std::filesystem::path output)
     : output_(std::move(output)) {
   std::vector<char*> argv;
+  argv.reserve(command.size() + 1);
   for (const std::string& word : command) argv.push_back(const_cast<char*>(word.c_str()));
   argv.push_back(nullptr);
   const int out = OpenForWriting(output_.string() + ".out");

@@ -96,7 +96,7 @@ TEST_F(DaemonTest, APausedServiceStaysUntilItIsResumed) {
   Load(3);
   ASSERT_TRUE(Eventually([&] {
     const std::string text = rig_.Explain("web");
-    return text.find("PAUSED") != std::string::npos && text.find("3") != std::string::npos;
+    return text.find("PAUSED") != std::string::npos && text.find("scale to 3") != std::string::npos;
   })) << rig_.Explain("web");
   EXPECT_TRUE(rig_.Settled("web", 1));
   EXPECT_TRUE(Says(rig_.Ctl({"status"}).out, {"paused: a deploy"}));
