@@ -11,6 +11,10 @@
 namespace autoscale {
 namespace {
 
+// Bytes. An answer for ten thousand services has megabytes; curl's 16 KiB mean a turn of the loop
+// for each.
+constexpr long kReceiveBuffer = 128L << 10;
+
 // A server that sends more is broken or hostile; ordinary answers have less than 1 KiB.
 constexpr size_t kMaxHeaderBytes = 256u << 10;
 
@@ -135,6 +139,7 @@ void HttpExchange::PrepareConnection() {
   curl_easy_setopt(easy, CURLOPT_PROTOCOLS_STR, "http,https");
   curl_easy_setopt(easy, CURLOPT_HTTP_VERSION, CURL_HTTP_VERSION_1_1);
   curl_easy_setopt(easy, CURLOPT_FOLLOWLOCATION, 0L);
+  curl_easy_setopt(easy, CURLOPT_BUFFERSIZE, kReceiveBuffer);
   curl_easy_setopt(easy, CURLOPT_SSLVERSION, CURL_SSLVERSION_TLSv1_2);
   // The time-out is the client's own timer, which also covers the wait for a connection; curl's own
   // limit of 300 s for connecting must only not come before it.
