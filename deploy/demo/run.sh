@@ -284,6 +284,8 @@ It is still running. Try:
 TEXT
 }
 
+[[ ${BASH_SOURCE[0]} == "$0" ]] || return 0  # tests/bench/step_bench wants the functions only
+
 if [[ ${1:-} == --stop ]]; then
   dir=$(cd "${2:?usage: run.sh --stop DIR}" && pwd) || exit 2
   [[ -f $dir/pids ]] || { echo "$dir holds no running demo" >&2; exit 2; }
