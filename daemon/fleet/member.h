@@ -14,13 +14,17 @@
 
 namespace autoscale {
 
-//              Launch answered        ready                          desired falls
-//   kRequested ───────────▶ kStarting ─────▶ kServing ◀─────────────▶ kDraining
-//        │                      │                        desired rises    │ every gateway
-//        confirmed, └──────────────────────┴── not wanted any more, or too slow ──┐  │ settled,
-//        in-flight 0;
-//                                                                      ▼  ▼ or the bound
-//                                                                    kStopping ──▶ gone
+// clang-format off
+//              Launch answered        ready                    desired falls
+//   kRequested ---------------> kStarting ------> kServing <-------------> kDraining
+//       |                           |                       desired rises      |
+//       | not wanted any more       | or too slow            every gateway confirmed, settled,
+//       v                           v                        in-flight 0; or the bound
+//   dropped, or kStopping       kStopping <------------------------------------+
+//                                   |
+//                                   v
+//                                  gone
+// clang-format on
 // An instance that ends by itself is gone from whatever phase, and replaced.
 struct Instance {
   // Stored, before any effect.
