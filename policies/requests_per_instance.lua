@@ -26,4 +26,4 @@ if capacity.desired > 0 and off <= tolerance * capacity.desired then
 end
 
 return scale_to(needed, string.format("arrivals %.0f/s need %d %s of %g/s",
-  arrivals.value, math.ceil(needed), needed > 1 and "instances" or "instance", target))
+  arrivals.value, math.ceil(needed), math.ceil(needed) == 1 and "instance" or "instances", target))

@@ -174,8 +174,7 @@ Status Controller::Pause(const std::string& service, const std::string& reason) 
 
 Status Controller::Resume(const std::string& service) { return SetPaused(service, false, ""); }
 
-// --- Reload
-// ----------------------------------------------------------------------------------------
+// --- Reload ---
 
 // Gateways are made when the daemon is put together.
 std::optional<Error> Controller::FindUnknownGateway(const std::vector<ServiceSpec>& specs) const {
@@ -246,8 +245,7 @@ ReloadReport Controller::Replace(std::vector<ServiceSpec> specs) {
   return report;
 }
 
-// --- Telemetry
-// -------------------------------------------------------------------------------------
+// --- Telemetry ---
 
 std::vector<ServiceGauges> Controller::Gauges() {
   using All = std::vector<ServiceGauges>;

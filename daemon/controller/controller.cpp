@@ -132,8 +132,7 @@ Millis Controller::Patience() const {
   return std::max(next - now, Millis(0));
 }
 
-// --- Collect
-// ---------------------------------------------------------------------------------------
+// --- Collect ---
 
 void Controller::Begin(Group& group, TimePoint now) {
   // Before the provider has told what exists nobody could be decided on.
@@ -253,8 +252,7 @@ void Controller::Distribute(Group& group, size_t query, TimePoint now) {
   }
 }
 
-// --- Evaluate, decide
-// ------------------------------------------------------------------------------
+// --- Evaluate, decide ---
 
 void Controller::Evaluate(std::vector<Case>& cases, TimePoint now) {
   std::vector<EvaluationRequest> requests;
@@ -394,8 +392,7 @@ void Controller::Note(const std::string& name, std::string text) {
   }
 }
 
-// --- Journal, reconcile, publish
-// -------------------------------------------------------------------
+// --- Journal, reconcile, publish ---
 
 void Controller::Journal(TimePoint now) {
   options_.fleet.Reconcile(now, batch_);
@@ -442,8 +439,7 @@ void Controller::Conclude() {
   }
 }
 
-// --- Services
-// --------------------------------------------------------------------------------------
+// --- Services ---
 
 Service* Controller::FindService(const std::string& name) {
   const auto it = by_name_.find(name);

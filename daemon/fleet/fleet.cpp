@@ -131,8 +131,7 @@ void Fleet::Settle(Member& member) {
   member.launch_after = {};
 }
 
-// --- What exists
-// -----------------------------------------------------------------------------------
+// --- What exists ---
 
 void Fleet::Observe(const std::vector<Member*>& members) {
   std::map<Provider*, std::vector<TargetRef>> by_provider;
@@ -203,8 +202,7 @@ void Fleet::OnInstance(const std::string& service, const ObservedInstance& obser
   Touch(service);
 }
 
-// --- Gateways
-// --------------------------------------------------------------------------------------
+// --- Gateways ---
 
 void Fleet::BuildLinks(Member& member, std::vector<Link> old_links) {
   const Adapters& adapters = member.rehearsal ? options_.recording : options_.live;
@@ -389,8 +387,7 @@ void Fleet::TakeStatus(Member& member, Link& link, const UpstreamStatus& status,
   }
 }
 
-// --- The pass
-// --------------------------------------------------------------------------------------
+// --- The pass ---
 
 void Fleet::Reconcile(TimePoint now, StoreBatch& batch) {
   if (now >= next_resync_) {
