@@ -53,7 +53,11 @@ Result<Answer> Read(HttpResponse response, const MetricQuery& query) {
   const bool explained = response.body.find("\"errorType\"") != std::string::npos;
   if (response.status != 200 && !explained) return ExplainStatus(response);
   Result<Answer> answer = ParseAnswer(std::move(response.body), query);
-  if (answer.ok() && response.status != 200) return ExplainStatus(response);
+  if (answer.ok() && response.status != 200) {
+    return Error{ErrorKind::kUnavailable,
+                 "answered with status " + std::to_string(response.status) +
+                     " and a success in one; something between changes it"};
+  }
   return answer;
 }
 

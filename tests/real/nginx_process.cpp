@@ -20,9 +20,7 @@ namespace {
 
 using std::chrono::milliseconds;
 
-std::filesystem::path SourceFolder() {
-  return std::filesystem::canonical(std::filesystem::path(__FILE__).parent_path() / "../..");
-}
+std::filesystem::path SourceFolder() { return std::filesystem::canonical(AUTOSCALE_SOURCE_DIR); }
 
 std::string ReadText(const std::filesystem::path& path) {
   std::ifstream file(path);

@@ -16,7 +16,7 @@ inline std::optional<std::filesystem::path> PartsRoot(const std::filesystem::pat
   const std::filesystem::path unpacked =
       named != nullptr && *named != '\0'
           ? std::filesystem::path(named)
-          : std::filesystem::path(__FILE__).parent_path() / "../../build/parts";
+          : std::filesystem::path(AUTOSCALE_SOURCE_DIR) / "build/parts";
   for (const std::filesystem::path& root : {unpacked, std::filesystem::path("/")}) {
     std::error_code ignored;
     if (std::filesystem::exists(root / probe, ignored)) {
