@@ -127,7 +127,6 @@ class ControllerTest : public testing::Test {
   auto Ask(F question) {
     decltype(question(*controller_)) answer = Error{};
     std::atomic<bool> done{false};
-    asking_ = true;
     std::thread asker([&] {
       answer = question(*controller_);
       done = true;
@@ -171,7 +170,6 @@ class ControllerTest : public testing::Test {
   HostEvaluator evaluator_;
   Counters counters_;
   LoadResult loaded_;
-  bool asking_ = false;
   std::unique_ptr<Store> store_;
   std::unique_ptr<Fleet> fleet_;
   std::unique_ptr<Controller> controller_;
