@@ -10,9 +10,15 @@ export CCACHE_NOHASHDIR := 1
 
 BUILD := build
 # What `make demo` needs of it: no tests are compiled for a first look.
-DEMO_TARGETS := autoscaled autoscalectl autoscaled-policy-worker autoscaled-launch demo-backend demo-load
+DEMO_TARGETS := autoscaled autoscalectl autoscaled-policy-worker autoscaled-launch demo-backend demo-exporter demo-load
 
-.PHONY: help deps parts configure build demo test test-real test-asan test-tsan bench lint check-deps clean
+# Each fuzz target runs so long.
+FUZZ_SECONDS ?= 600
+
+# What runs under sanitizers: unit, integration or both. CI has time for the unit tests.
+SANITIZED := unit integration
+
+.PHONY: help deps parts configure build demo test test-real nightly test-asan test-tsan fuzz bench lint check-deps check-docs clean
 
 help:  ## this list
 	@awk -F':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' Makefile
@@ -29,7 +35,7 @@ configure: deps
 build: configure  ## compile everything into build/
 	@cmake --build --preset release
 
-demo: configure parts  ## a real fleet follows a real load for two minutes (DEMO_PEAK_RPS=700, KEEP=1)
+demo: configure parts  ## a real fleet follows a real load, then parts of it are killed (DEMO_ACTS=0, KEEP=1)
 	@cmake --build --preset release --target $(DEMO_TARGETS)
 	@KEEP=$(KEEP) deploy/demo/run.sh
 
@@ -39,23 +45,34 @@ test: build  ## unit and integration tests
 test-real: build parts  ## tests against a real nginx and Prometheus
 	@AUTOSCALE_PARTS=$(CURDIR)/$(BUILD)/parts tests/run $(BUILD) real
 
-test-asan: deps  ## unit tests under AddressSanitizer and UBSan
-	@cmake --preset asan-ubsan -Wno-dev >/dev/null && cmake --build --preset asan-ubsan
-	@tests/run build-asan unit
+nightly: build parts  ## what takes hours: 1,000 kills, 100,000 replays, sanitizers (PARTS="kills points replays properties asan tsan", AUTOSCALED_KILLS=1000, AUTOSCALED_SEED=)
+	@AUTOSCALE_PARTS=$(CURDIR)/$(BUILD)/parts tests/nightly $(BUILD) $(PARTS)
 
-test-tsan: deps  ## unit tests under ThreadSanitizer
-	@cmake --preset tsan -Wno-dev >/dev/null && cmake --build --preset tsan
-	@tests/run build-tsan unit
+test-asan: deps  ## unit and integration tests under AddressSanitizer and UBSan
+	@cmake --preset asan-ubsan -Wno-dev >/dev/null && cmake --build build-asan --target $(SANITIZED:%=%-tests)
+	@tests/run build-asan $(SANITIZED)
 
-bench: build parts  ## measurements: cost per service, time to new capacity
+test-tsan: deps  ## unit and integration tests under ThreadSanitizer
+	@cmake --preset tsan -Wno-dev >/dev/null && cmake --build build-tsan --target $(SANITIZED:%=%-tests)
+	@tests/run build-tsan $(SANITIZED)
+
+fuzz: deps  ## look for inputs that break what parses (FUZZ_SECONDS=600 each, TARGETS="config state")
+	@deploy/install-deps.sh fuzz
+	@cmake --preset fuzz -Wno-dev >/dev/null && cmake --build --preset fuzz
+	@tests/fuzz/run build-fuzz $(FUZZ_SECONDS) $(TARGETS)
+
+bench: build parts  ## measurements: cost per service and policy, time to new capacity
 	@AUTOSCALE_PARTS=$(CURDIR)/$(BUILD)/parts cmake --build --preset release --target bench
 
 lint: configure  ## formatting and static analysis
 	@deploy/install-deps.sh lint
 	@tests/lint $(BUILD)
 
-check-deps:  ## fail on an include that the design forbids
-	@tests/check_deps
+check-deps:  ## fail on an include that the design forbids, and on a name that is given twice
+	@tests/check_deps && tests/check_names
+
+check-docs:  ## fail on a document that names a test or a file that is not there
+	@tests/check_docs
 
 clean:  ## remove all that was built
-	@rm -rf build build-dev build-asan build-tsan
+	@rm -rf build build-dev build-asan build-tsan build-fuzz

@@ -104,7 +104,7 @@ class Parser {
  public:
   explicit Parser(std::span<const DeclaredMetric> declared) : declared_(declared) {}
 
-  Result<EvalInput> Parse(const json& root) {
+  Result<StepInput> Parse(const json& root) {
     Object top(root, "", faults_);
     top.Allow({"now", "capacity", "metrics", "history", "state"});
     input_.now = top.RequiredTime("now");
@@ -160,7 +160,7 @@ class Parser {
     if (const auto age = object.Number("age", 0, kMaxUnixSeconds)) {
       sample.age_s = static_cast<float>(*age);
     }
-    if (const auto coverage = object.Number("coverage", 0, 1)) {
+    if (const auto coverage = object.Number("coverage", 0, 10)) {
       sample.coverage = static_cast<float>(*coverage);
     }
     if (const json* instances = object.Find("instances")) {
@@ -177,8 +177,13 @@ class Parser {
     const auto state =
         found->is_string() ? ParseSampleState(found->get<std::string>()) : std::nullopt;
     if (!state) {
-      object.Fault("state", "is " + found->dump(-1, ' ', false, json::error_handler_t::replace) +
-                                "; it must be fresh, stale, partial, empty, nan or error");
+      // Not what it is when that may be nested without end.
+      object.Fault(
+          "state",
+          "is " +
+              (found->is_string() ? found->dump(-1, ' ', false, json::error_handler_t::replace)
+                                  : Object::Kind(*found)) +
+              "; it must be fresh, stale, partial, empty, nan, error or implausible");
       return SampleState::kEmpty;
     }
     if (*state == SampleState::kFresh && !has_value && !value_is_there) {
@@ -242,15 +247,15 @@ class Parser {
 
   std::span<const DeclaredMetric> declared_;
   std::vector<std::string> faults_;
-  EvalInput input_;
+  StepInput input_;
 };
 
 }  // namespace
 
-Result<EvalInput> ParseEvalInput(std::string_view text, std::span<const DeclaredMetric> declared) {
+Result<StepInput> ParseEvalInput(std::string_view text, std::span<const DeclaredMetric> declared) {
   try {
     return Parser(declared).Parse(json::parse(text));
-  } catch (const json::parse_error& error) {
+  } catch (const json::exception& error) {  // numbers over all bounds are no parse_error
     // "[json.exception.parse_error.101] parse error at line 1, column 2: ..."
     const std::string what = error.what();
     const size_t end = what.find("] ");

@@ -77,7 +77,9 @@ std::string WhyNothing(const v1::Record& record) {
     default:
       break;
   }
-  for (const v1::Stage& stage : record.stages()) {
+  // The last one that changed it is what keeps it.
+  for (int i = record.stages_size() - 1; i >= 0; --i) {
+    const v1::Stage& stage = record.stages(i);
     if (stage.before() != stage.after()) {
       return "the policy wanted " + std::to_string(proposal.capacity()) + ", and stage " +
              stage.name() + " made that " + std::to_string(stage.after()) +
@@ -122,6 +124,8 @@ Cell State(const v1::Metric& metric) {
       return {"nan", Paint::kBad};
     case v1::SAMPLE_STATE_ERROR:
       return {"error", Paint::kBad};
+    case v1::SAMPLE_STATE_IMPLAUSIBLE:
+      return {"implausible", Paint::kBad};
     default:
       return {"unknown", Paint::kBad};
   }
@@ -168,7 +172,8 @@ std::string Metrics(const v1::Record& record, const Style& style) {
     }
   }
   out += table.Render(style);
-  if (substituted) out += "  * no data: the value is what when_empty or when_nan says.\n";
+  if (substituted)
+    out += "  * no data: the value is what when_empty, when_nan or a fallback says.\n";
   return out + errors;
 }
 

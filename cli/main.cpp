@@ -24,9 +24,16 @@ struct Arguments {
   std::string timeout = "10s";
   std::string service;
   std::string reason;
+  std::string policy;
   int64_t decision = 0;
   int limit = 20;
+  bool remove_all = false;
   PolicyEvalOptions eval;
+  ProtectOptions protect;
+  PolicyTestOptions test;
+  PolicyCheckOptions check;
+  PolicyDiffOptions diff;
+  ReplayOptions replay;
 };
 
 using Run = std::function<int(const Context&)>;
@@ -75,6 +82,28 @@ void AddReaders(CLI::App& app, Arguments& arguments, Run& run) {
     run = [&](const Context& c) { return RunHistory(c, arguments.service, arguments.limit); };
   });
 
+  auto* replay = app.add_subcommand("replay", "Make a stored decision again, and compare");
+  ReplayOptions& options = arguments.replay;
+  auto* id =
+      replay->add_option("id", options.id, "A decision of `history`")->check(CLI::PositiveNumber);
+  auto* last = replay->add_option("--last", options.service, "The last decision of this service");
+  id->excludes(last);
+  replay->add_option("--policy", options.policy,
+                     "What another policy would have made of it: a file, or a shipped one");
+  replay->add_option("--param", options.params, "NAME=VALUE, instead of the recorded one");
+  replay->callback([&, id, last] {
+    if (id->count() + last->count() != 1) {
+      throw CLI::ValidationError("replay", "name a decision's ID or give --last SERVICE");
+    }
+    run = [&](const Context& c) { return RunReplay(c, options); };
+  });
+
+  auto* shadow =
+      app.add_subcommand("shadow", "How the policy tried beside a service's own compares with it");
+  shadow->add_option("service", arguments.service)->required();
+  shadow->callback(
+      [&] { run = [&](const Context& c) { return RunShadow(c, arguments.service); }; });
+
   app.add_subcommand("version", "Versions of this program and of the daemon")->callback([&] {
     run = RunVersion;
   });
@@ -93,9 +122,63 @@ void AddActors(CLI::App& app, Arguments& arguments, Run& run) {
   resume->callback(
       [&] { run = [&](const Context& c) { return RunResume(c, arguments.service); }; });
 
-  app.add_subcommand("reload", "Load the daemon's configuration anew")->callback([&] {
-    run = RunReload;
+  auto* protect = app.add_subcommand("protect", "Keep an instance from being scaled in");
+  ProtectOptions& kept = arguments.protect;
+  protect->add_option("service", kept.service)->required();
+  protect->add_option("instance", kept.instance, "Its id, as status shows it")->required();
+  auto* lasting =
+      protect->add_option("--for", kept.duration, "How long: 30m, 1h; default: for good");
+  protect->add_flag("--off", kept.off, "It is as any other again")->excludes(lasting);
+  protect->add_option("--reason", kept.reason, "Shown by status");
+  protect->callback([&] { run = [&](const Context& c) { return RunProtect(c, kept); }; });
+
+  auto* reload = app.add_subcommand("reload", "Load the daemon's configuration anew");
+  reload->add_flag("--remove-all", arguments.remove_all,
+                   "Also when no service is left in it: all are drained and stopped");
+  reload->callback(
+      [&] { run = [&](const Context& c) { return RunReload(c, arguments.remove_all); }; });
+}
+
+void AddPolicyTest(CLI::App& policy, PolicyTestOptions& options, Run& run) {
+  auto* test = policy.add_subcommand("test", "Run tests of policies: *_test.lua and *.scenario");
+  test->add_option("path", options.paths, "Files, or folders with all beneath them")->required();
+  test->add_option("-j,--jobs", options.jobs, "Files at a time; default: as many as cores")
+      ->check(CLI::Range(1, 64));
+  test->add_flag("--tap", options.tap, "Answer in TAP version 14");
+  test->add_option("--filter", options.filter, "Only cases with this text in their place or name");
+  test->callback([&] { run = [&](const Context& c) { return RunPolicyTest(c, options); }; });
+}
+
+// Of options with a service: which one, and what it shares.
+template <typename Options>
+CLI::Option* AddService(CLI::App& command, Options& options) {
+  command.add_option("--name", options.name, "Which service, when the file has several");
+  command.add_option("--config", options.daemon_file, "The daemon's file, for shared metrics");
+  return command.add_option("--service", options.service_file, "The service's YAML file");
+}
+
+void AddPolicyCheck(CLI::App& policy, PolicyCheckOptions& options, Run& run) {
+  auto* check = policy.add_subcommand("check", "Say what is wrong with policies before they act");
+  auto* path = check->add_option("path", options.paths, "Files, or folders with all beneath them");
+  auto* service = AddService(*check, options);
+  service->excludes(path);
+  check->callback([&, path, service] {
+    if (path->count() + service->count() == 0) {
+      throw CLI::ValidationError("check", "name files or folders, or give --service FILE");
+    }
+    run = [&](const Context& c) { return RunPolicyCheck(c, options); };
   });
+}
+
+void AddPolicyDiff(CLI::App& policy, PolicyDiffOptions& options, Run& run) {
+  auto* diff = policy.add_subcommand("diff", "Two policies on the same inputs");
+  diff->add_option("old", options.old_policy, "A file, or the name of a shipped policy")
+      ->required();
+  diff->add_option("new", options.new_policy, "Another")->required();
+  diff->add_option("--input", options.inputs, "*.scenario, or JSON as of `policy eval`")
+      ->required();
+  AddService(*diff, options);
+  diff->callback([&] { run = [&](const Context& c) { return RunPolicyDiff(c, options); }; });
 }
 
 void AddPolicy(CLI::App& app, Arguments& arguments, Run& run) {
@@ -109,6 +192,15 @@ void AddPolicy(CLI::App& app, Arguments& arguments, Run& run) {
   eval->add_option("--input", options.input_file, "JSON file with the situation; - reads stdin")
       ->required();
   eval->callback([&] { run = [&](const Context& c) { return RunPolicyEval(c, options); }; });
+  AddPolicyTest(*policy, arguments.test, run);
+  AddPolicyCheck(*policy, arguments.check, run);
+  AddPolicyDiff(*policy, arguments.diff, run);
+  policy->add_subcommand("list", "The policies and modules that come with autoscaled")
+      ->callback([&] { run = RunPolicyList; });
+  auto* show = policy->add_subcommand("show", "Print one of them");
+  show->add_option("name", arguments.policy, "As `policy list` names it")->required();
+  show->callback(
+      [&] { run = [&](const Context& c) { return RunPolicyShow(c, arguments.policy); }; });
 }
 
 int Main(int argc, char** argv) {

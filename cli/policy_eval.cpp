@@ -1,63 +1,16 @@
-#include <cerrno>
-#include <fstream>
-#include <iostream>
-#include <iterator>
-#include <system_error>
-
 #include "cli/command.h"
 #include "cli/eval_input.h"
 #include "cli/json.h"
+#include "cli/policy_files.h"
 #include "config/loader.h"
-#include "engine/decision/decide.h"
-#include "engine/model/sample_rules.h"
 #include "engine/policy/host.h"
 #include "engine/record/record.h"
+#include "simulator/step.h"
 
 namespace autoscale::cli {
 namespace {
 
 using nlohmann::ordered_json;
-
-Result<std::string> ReadInput(const std::string& path) {
-  if (path == "-") return std::string(std::istreambuf_iterator<char>(std::cin), {});
-  errno = 0;
-  std::ifstream file(path, std::ios::binary);
-  std::string text(std::istreambuf_iterator<char>(file), {});
-  if (!file.is_open() || file.bad()) {
-    return Error{ErrorKind::kInvalid,
-                 "cannot read the input " + path + ": " + std::generic_category().message(errno)};
-  }
-  return text;
-}
-
-// The one service that is meant.
-Result<const ServiceSpec*> Choose(const std::vector<ServiceSpec>& services,
-                                  const PolicyEvalOptions& options) {
-  std::string names;
-  for (const ServiceSpec& service : services) {
-    if (service.name == options.name) return &service;
-    names += (names.empty() ? "" : ", ") + service.name;
-  }
-  if (options.name.empty() && services.size() == 1) return &services[0];
-  if (services.empty()) {
-    return Error{ErrorKind::kInvalid, options.service_file + " defines no service"};
-  }
-  return Error{ErrorKind::kInvalid,
-               (options.name.empty() ? options.service_file + " defines several services"
-                                     : "no service '" + options.name + "'") +
-                   "; choose with --name: " + names};
-}
-
-// The input's samples as the daemon would judge them, in the order of the declared metrics.
-std::vector<Sample> JudgeAll(const ServiceSpec& service, EvalInput& input) {
-  std::vector<Sample> samples;
-  for (const MetricUse& use : service.metrics) {
-    const MetricSpec& spec = *use.spec;
-    samples.push_back(Judge(std::move(input.metrics[spec.name]), spec.missing.when_empty,
-                            spec.missing.when_nan, spec.max_age));
-  }
-  return samples;
-}
 
 ordered_json ToJson(const DeclaredMetric& metric, const Sample& sample) {
   ordered_json json = {{"value", nullptr},
@@ -79,42 +32,28 @@ ordered_json ToJson(const DeclaredMetric& metric, const Sample& sample) {
   return json;
 }
 
-// Runs the daemon's own path of one tick, from judged samples to the decision, without acting.
+// Runs the daemon's own path of one tick to the decision, without acting.
 Result<ordered_json> Evaluate(const ServiceSpec& service, const PolicyLimits& limits,
-                              EvalInput input) {
+                              StepInput input) {
   PolicyHost host(limits);
   // Whatever else is found is a doubt: the evaluation itself shows it, as a hold.
-  if (const auto doubt =
-          host.Check(*service.policy, service.declared, service.params, service.rules.bounds);
-      !doubt) {
+  if (const auto doubt = host.Check(*service.policy, SnapshotOf(service)); !doubt) {
     return doubt.error();
   }
-  const std::vector<Sample> samples = JudgeAll(service, input);
-  const Snapshot snapshot{.service = service.name,
-                          .now = input.now,
-                          .capacity = input.capacity,
-                          .bounds = service.rules.bounds,
-                          .metrics = service.declared,
-                          .samples = samples,
-                          .params = &service.params,
-                          .state = input.state};
-  const Evaluation evaluation = host.Evaluate(*service.policy, snapshot);
-  input.history.AddProposal(input.now, evaluation.proposal.capacity);
-  const Decision decision =
-      Decide(service.rules, evaluation.proposal, input.capacity, input.now, input.history);
+  const TimePoint now = input.now;
+  const StepOutcome step = Step(host, service, std::move(input));
 
   ordered_json out;
   out["service"] = service.name;
-  out["now"] = ToUnixSeconds(input.now);
-  out["proposal"] = autoscale::ToJson(evaluation.proposal);
-  out["decision"] = autoscale::ToJson(decision);
-  out["stages"] = StagesToJson(decision);
+  out["now"] = ToUnixSeconds(now);
+  out["proposal"] = autoscale::ToJson(step.proposal);
+  out["decision"] = autoscale::ToJson(step.decision);
+  out["stages"] = StagesToJson(step.decision);
   ordered_json& metrics = out["metrics"] = ordered_json::object();
-  for (size_t i = 0; i < samples.size(); ++i) {
-    metrics[service.declared[i].name] = ToJson(service.declared[i], samples[i]);
+  for (size_t i = 0; i < step.samples.size(); ++i) {
+    metrics[service.declared[i].name] = ToJson(service.declared[i], step.samples[i]);
   }
-  const std::string& state = evaluation.state ? *evaluation.state : input.state;
-  if (!state.empty()) out["state"] = state;
+  if (!step.state.empty()) out["state"] = step.state;
   return out;
 }
 
@@ -127,7 +66,8 @@ int RunPolicyEval(const Context& context, const PolicyEvalOptions& options) {
     context.err << ToString(diagnostic) << "\n";
   }
   if (!loaded.ok()) return Fail(context, kExitUsage, "the service's configuration has errors.");
-  const auto service = Choose(loaded.configuration.services, options);
+  const auto service =
+      ChooseService(loaded.configuration.services, options.name, options.service_file);
   if (!service) return Fail(context, kExitUsage, service.error().message);
   const auto text = ReadInput(options.input_file);
   if (!text) return Fail(context, kExitUsage, text.error().message);

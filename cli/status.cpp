@@ -48,10 +48,22 @@ std::string Facts(const v1::Service& service, const Style& style) {
                       std::to_string(service.bounds().max()));
   add("policy", service.policy() + ", every " + FormatNumber(service.interval()) + " s");
   add("provider", service.provider());
+  if (service.cost_per_hour() > 0) add("cost", FormatNumber(service.cost_per_hour()) + " an hour");
   add("last tick", Ago(service.has_last_tick(), service.last_tick(), style));
   add("last change", Ago(service.has_last_change(), service.last_change(), style));
   if (!service.last_reason().empty()) add("last reason", service.last_reason());
   return table.Render(style);
+}
+
+// What is to be said of it, and whether it is kept.
+std::string Detail(const v1::Instance& instance, const Style& style) {
+  std::string text = instance.detail();
+  if (!instance.protected_()) return text;
+  text += text.empty() ? "protected" : "; protected";
+  if (instance.has_protected_until()) {
+    text += " until " + FormatTime(FromProto(instance.protected_until()), style);
+  }
+  return instance.protect_reason().empty() ? text : text + ": " + instance.protect_reason();
 }
 
 std::string Instances(const v1::Service& service, const Style& style) {
@@ -63,7 +75,7 @@ std::string Instances(const v1::Service& service, const Style& style) {
                {Ago(instance.has_since(), instance.since(), style)},
                {instance.endpoint().empty() ? "-" : instance.endpoint()},
                {instance.has_in_flight() ? std::to_string(instance.in_flight()) : "-"},
-               {instance.detail()}});
+               {Detail(instance, style)}});
   }
   return table.Render(style);
 }

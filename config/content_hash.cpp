@@ -46,6 +46,25 @@ class Hash {
     Add(metric.missing.when_nan);
     Add(std::string_view(metric.instance_label));
     Add(static_cast<uint64_t>(metric.aggregate));
+    Add(static_cast<uint64_t>(metric.may_be_negative ? 1 : 0));
+    Add(static_cast<uint64_t>(metric.spread ? 1 : 0));
+    if (metric.derived != nullptr) Add(*metric.derived);
+  }
+
+  void Add(const DerivedSpec& derived) {
+    Add(static_cast<uint64_t>(derived.kind));
+    Add(std::string_view(derived.base));
+    for (const Millis duration : {derived.season, derived.history, derived.step, derived.refresh,
+                                  derived.horizon, derived.timeout, derived.every}) {
+      Add(static_cast<uint64_t>(duration.count()));
+    }
+    Add(static_cast<uint64_t>(derived.method ? 1 + static_cast<int>(*derived.method) : 0));
+    Add(std::string_view(derived.url));
+    Add(std::string_view(derived.credentials.username));
+    Add(std::string_view(derived.credentials.ca_file));
+    for (const auto& secret : {derived.credentials.bearer_token, derived.credentials.password}) {
+      if (secret) Add(std::string_view(secret->name));
+    }
   }
 
   [[nodiscard]] uint64_t value() const { return value_; }
@@ -63,6 +82,8 @@ uint64_t ContentHash(const YAML::Node& section, const ServiceSpec& service) {
   hash.Add(std::string_view(service.file));  // relative paths hang on it
   hash.Add(static_cast<uint64_t>(service.interval.count()));
   if (service.policy) hash.Add(service.policy->hash);
+  for (const auto& zone : service.zones) hash.Add(std::string_view(zone->version));
+  if (service.shadow) hash.Add(service.shadow->policy->hash);
   for (const MetricUse& use : service.metrics) {
     hash.Add(std::string_view(use.key));
     hash.Add(*use.spec);

@@ -5,22 +5,25 @@
 
 #include <algorithm>
 #include <charconv>
+#include <set>
 #include <string_view>
 #include <utility>
 
+#include "config/endpoint.h"
+#include "config/limits_reader.h"
 #include "config/names.h"
 #include "config/scalar.h"
 
 namespace autoscale {
 namespace {
 
-constexpr IntRange kInstructions{.min = 1000, .max = 1'000'000'000};
-constexpr IntRange kMemory{.min = 1 << 20, .max = int64_t{1} << 30};  // LuaJIT alone needs 100 KiB
-constexpr DurationRange kWall{.min = Millis(1), .max = std::chrono::seconds(10)};
-constexpr IntRange kSmallText{.min = 1 << 10, .max = 16 << 20};
 constexpr DurationRange kTimeout{.min = Millis(1), .max = std::chrono::minutes(5)};
 constexpr IntRange kAnswer{.min = 64 << 10, .max = int64_t{4} << 30};
+constexpr IntRange kChangesPerMinute{.min = 1, .max = 1'000'000};
+constexpr IntRange kFailures{.min = 2, .max = 1000};
+constexpr DoubleRange kCostRange{.min = 0, .max = 1e9};
 constexpr IntRange kConnections{.min = 1, .max = 256};
+constexpr size_t kMaxUrls = 5;  // a time-out is shared among them; an HA pair is two
 
 const std::vector<std::string> kLevels = {"debug", "info", "warn", "error"};
 
@@ -62,38 +65,35 @@ void ReadControl(Section& root, ControlSpec& control) {
   section->Finish();
 }
 
-// Says what is wrong with the URL; empty: nothing.
-std::string UrlFault(std::string_view url) {
-  std::string form = "must be http://HOST:PORT or https://HOST:PORT, with a path or without";
-  const size_t scheme = url.starts_with("http://") ? 7 : url.starts_with("https://") ? 8 : 0;
-  if (scheme == 0) return form;
-  const std::string_view rest = url.substr(scheme);
-  const std::string_view host = rest.substr(0, rest.find('/'));
-  if (host.find('@') != std::string_view::npos) {
-    return "must hold no user and password; give 'username' and 'password' instead";
+// `url: U` or `urls: [U, V]`; neither is repeated in a message: a password may be in it.
+void ReadUrls(Section& section, PrometheusSpec& prometheus, DaemonFileUse use) {
+  const bool list = section.Has("urls");
+  const char* const key = list ? "urls" : "url";
+  if (list && section.Has("url")) {
+    section.Fault("urls", "'prometheus' has both 'url' and 'urls'; remove one of them");
   }
-  if (host.empty() || host.front() == ':' ||
-      rest.find_first_of(" \t\r\n?#") != std::string_view::npos) {
-    return form;
+  if (list) {
+    prometheus.urls = section.Strings("urls");
+    if (prometheus.urls.empty() || prometheus.urls.size() > kMaxUrls) {
+      section.Fault("urls", "'prometheus.urls' must be a list of 1 to " + std::to_string(kMaxUrls) +
+                                " equal endpoints");
+    }
+    (void)section.String("url");
+  } else {
+    prometheus.urls = {use == DaemonFileUse::kRun ? section.RequiredString("url")
+                                                  : section.String("url")};
+    if (prometheus.urls.front().empty()) prometheus.urls.clear();
   }
-  const size_t colon = host.rfind(':');
-  if (colon == std::string_view::npos || host.back() == ']') return {};
-  const auto port = ParseInt(host.substr(colon + 1));
-  return port && *port >= 1 && *port <= 65535 ? std::string() : form;
-}
-
-void ReadCredentials(Section& section, PrometheusSpec& prometheus) {
-  prometheus.bearer_token = section.Secret("bearer_token");
-  prometheus.username = section.String("username");
-  prometheus.password = section.Secret("password");
-  if (section.Has("username") != section.Has("password")) {
-    section.Fault(
-        section.Has("username") ? "username" : "password",
-        "'prometheus.username' and 'prometheus.password' go together; give both or neither");
+  for (std::string& url : prometheus.urls) {
+    const std::string fault = UrlFault(url);
+    if (!fault.empty()) {
+      section.Fault(key, "'prometheus." + std::string(key) + "' " + fault);
+      return;
+    }
+    while (url.ends_with('/')) url.pop_back();
   }
-  if (section.Has("bearer_token") && section.Has("username")) {
-    section.Fault("bearer_token",
-                  "'prometheus' has both a bearer token and a user name; remove one of them");
+  if (std::set(prometheus.urls.begin(), prometheus.urls.end()).size() < prometheus.urls.size()) {
+    section.Fault(key, "'prometheus.urls' names one endpoint twice; remove it");
   }
 }
 
@@ -107,17 +107,13 @@ void ReadPrometheus(Section& root, PrometheusSpec& prometheus, DaemonFileUse use
     }
     return;
   }
-  prometheus.url =
-      use == DaemonFileUse::kRun ? section->RequiredString("url") : section->String("url");
-  if (!prometheus.url.empty()) {
-    const std::string fault = UrlFault(prometheus.url);
-    // Not repeated in the message: a password may be in it.
-    if (!fault.empty()) section->Fault("url", "'prometheus.url' " + fault);
-  }
-  while (prometheus.url.ends_with('/')) prometheus.url.pop_back();
+  ReadUrls(*section, prometheus, use);
   prometheus.timeout = section->Duration("timeout", prometheus.timeout, kTimeout);
-  ReadCredentials(*section, prometheus);
-  prometheus.ca_file = section->Path("ca_file");
+  Credentials credentials = ReadCredentials(*section, "prometheus");
+  prometheus.bearer_token = std::move(credentials.bearer_token);
+  prometheus.username = std::move(credentials.username);
+  prometheus.password = std::move(credentials.password);
+  prometheus.ca_file = std::move(credentials.ca_file);
   prometheus.max_connections =
       static_cast<int>(section->Int("max_connections", prometheus.max_connections, kConnections));
   prometheus.max_answer_bytes = static_cast<size_t>(
@@ -133,18 +129,13 @@ void ReadLog(Section& root, LogSpec& log) {
   section->Finish();
 }
 
-void ReadPolicyLimits(Section& root, PolicyLimits& limits) {
-  std::optional<Section> section = root.Child("policy_limits");
+void ReadProtection(Section& root, ProtectionSpec& protection) {
+  std::optional<Section> section = root.Child("protection");
   if (!section) return;
-  const auto bytes = [&](std::string_view key, size_t fallback, IntRange range) {
-    return static_cast<size_t>(section->Bytes(key, static_cast<int64_t>(fallback), range));
-  };
-  limits.instructions =
-      static_cast<int>(section->Int("instructions", limits.instructions, kInstructions));
-  limits.memory_bytes = bytes("memory", limits.memory_bytes, kMemory);
-  limits.wall = section->Duration("wall", limits.wall, kWall);
-  limits.state_bytes = bytes("state", limits.state_bytes, kSmallText);
-  limits.source_bytes = bytes("source", limits.source_bytes, kSmallText);
+  protection.changes_per_minute = static_cast<int>(
+      section->Int("changes_per_minute", protection.changes_per_minute, kChangesPerMinute));
+  protection.failures = static_cast<int>(section->Int("failures", protection.failures, kFailures));
+  protection.cost_per_hour = section->Double("cost_per_hour", protection.cost_per_hour, kCostRange);
   section->Finish();
 }
 
@@ -200,6 +191,7 @@ DaemonFile ReadDaemonFile(Section root, const LoadOptions& options, DaemonFileUs
   ReadPrometheus(root, spec.prometheus, use);
   ReadLog(root, spec.log);
   ReadPolicyLimits(root, spec.policy_limits);
+  ReadProtection(root, spec.protection);
   daemon.interval = ReadDefaultInterval(root, daemon.interval);
   spec.dry_run = root.Bool("dry_run", spec.dry_run);
   daemon.metrics = ReadMetricTable(root);

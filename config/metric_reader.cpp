@@ -6,6 +6,7 @@
 #include <string_view>
 #include <utility>
 
+#include "config/derived_reader.h"
 #include "config/names.h"
 #include "config/scalar.h"
 
@@ -17,7 +18,6 @@ constexpr std::string_view kShared = "shared";
 constexpr IntRange kSeriesCount{.min = 1, .max = 1'000'000};
 constexpr DurationRange kMaxAge{.min = std::chrono::seconds(1), .max = std::chrono::hours(24)};
 
-const std::vector<std::string> kUnits = {"ratio", "percent", "seconds", "per_second", "count"};
 const std::vector<std::string> kAggregates = {"average", "sum", "max", "min"};
 
 bool HoldsPlaceholder(const std::string& text) {
@@ -107,6 +107,11 @@ void CheckMetric(Section& section, const MetricSpec& spec) {
     section.Fault("per_instance", "label '" + spec.instance_label +
                                       "' cannot tell both services and instances apart");
   }
+  if (spec.spread && !spec.instance_label.empty() && spec.aggregate == Aggregate::kSum) {
+    section.Fault("spread",
+                  "'spread' is for what one instance feels; the sum over all stays the same "
+                  "whatever their number: choose another 'aggregate', or leave 'spread' out");
+  }
   if (spec.series.empty() && spec.expect.kind != Expectation::Kind::kNothing &&
       spec.instance_label.empty()) {
     section.Fault("expect", "'expect' counts the series behind the metric; name them by 'series'");
@@ -129,15 +134,21 @@ MetricDefinition ReadMetric(Section section, const std::string& name) {
                           "' must hold only letters, digits and '_', at most 63, and not begin "
                           "with a digit");
   }
+  if (IsDerived(section)) {
+    ReadDerived(section, *spec);
+    definition.spec = std::move(spec);
+    return definition;
+  }
   spec->query = ReadPromQl(section, "query", true);
   spec->series = ReadPromQl(section, "series", false);
-  if (!section.Has("unit")) section.Fault("", "'unit' is missing: " + JoinOr(kUnits));
-  spec->unit = static_cast<Unit>(section.Choice("unit", 0, kUnits));
+  spec->unit = ReadUnit(section);
   ReadMatch(section, definition, *spec);
   spec->expect = ReadExpectation(section);
   spec->max_age = section.Duration("max_age", spec->max_age, kMaxAge);
   spec->missing.when_empty = ReadMissing(section, "when_empty");
   spec->missing.when_nan = ReadMissing(section, "when_nan");
+  spec->may_be_negative = section.Bool("negative", spec->may_be_negative);
+  spec->spread = section.Bool("spread", spec->spread);
   ReadPerInstance(section, *spec);
   section.Finish();
   CheckMetric(section, *spec);
@@ -155,6 +166,8 @@ std::string Substituted(std::string text, const std::string& service) {
 
 MetricUse Use(const MetricDefinition& definition, const std::string& service) {
   MetricUse use{.spec = definition.spec, .key = {}};
+  // What is no name was told; it may be of any length, and each placeholder would repeat it.
+  if (!IsServiceName(service)) return use;
   for (size_t i = 0; i < definition.key_values.size(); ++i) {
     if (i > 0) use.key += '\x1f';
     use.key += Substituted(definition.key_values[i], service);
@@ -233,6 +246,13 @@ MetricTable ReadMetricTable(Section& section) {
       table.emplace(name, MetricDefinition{std::make_shared<MetricSpec>(), {}});
     }
   }
+  // Most services use both as they stand here: those then share what is inherited.
+  for (auto& [name, definition] : table) {
+    if (definition.spec->derived == nullptr) continue;
+    const auto base = table.find(definition.spec->derived->base);
+    if (base == table.end()) continue;
+    definition.spec = WithInherited(definition.spec, *base->second.spec);
+  }
   return table;
 }
 
@@ -248,6 +268,7 @@ std::vector<MetricUse> ReadMetricUses(Section& section, const std::string& servi
       uses.push_back(Use(*definition, service));
     }
   }
+  FindBases(*metrics, uses);
   return uses;
 }
 

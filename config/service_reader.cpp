@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "config/content_hash.h"
+#include "config/limits_reader.h"
 #include "config/names.h"
 #include "config/rules_reader.h"
 #include "config/scalar.h"
@@ -14,7 +15,9 @@
 namespace autoscale {
 namespace {
 
+constexpr size_t kMaxZones = 16;  // of one service
 constexpr DurationRange kDrainRange{.min = Millis(0), .max = std::chrono::hours(24)};
+constexpr DoubleRange kPriceRange{.min = 0, .max = 1e6};
 constexpr DurationRange kStartRange{.min = std::chrono::seconds(1), .max = std::chrono::hours(24)};
 
 // YAML 1.1 took these for booleans, and as text each of them is true in Lua.
@@ -86,20 +89,33 @@ ServiceSpec ServiceReader::ReadService(Section section, const MetricTable* file_
   service.file = section.file();
   service.line = section.Line("service");
   ReadName(section, service);
-  ReadPolicy(section, service);
+  service.policy = ReadPolicy(section);
   service.params = ReadParams(section);
+  ReadOwnLimits(section, service);
+  ReadZones(section, service);
+  ReadShadow(section, service);
   service.interval = section.Duration(
       "interval", daemon_ == nullptr ? service.interval : daemon_->interval, kIntervalRange);
-  service.rules = ReadScalingRules(section);
   service.metrics = ReadMetricUses(section, service.name,
                                    {.file = file_metrics,
                                     .daemon = daemon_ == nullptr ? nullptr : &daemon_->metrics,
                                     .daemon_file = daemon_ == nullptr ? "" : daemon_->spec.file});
   service.declared.reserve(service.metrics.size());
   for (const MetricUse& use : service.metrics) {
-    service.declared.push_back({.name = use.spec->name, .unit = use.spec->unit});
+    const MetricSpec& metric = *use.spec;
+    service.declared.push_back({.name = metric.name, .unit = metric.unit, .spread = metric.spread});
   }
+  service.rules = ReadScalingRules(section, service.declared);
+  service.cost_per_hour = section.Double("cost_per_hour", service.cost_per_hour, kPriceRange);
   ReadProvider(section, service);
+  service.owner =
+      static_cast<CapacityOwner>(section.Choice("capacity", 0, {"managed", "shared", "external"}));
+  if (section.Has("capacity") && service.target && !service.target->has_capacity()) {
+    section.Fault("capacity",
+                  "'capacity' says whose word counts where others can scale the target, "
+                  "too; instances of provider " +
+                      service.provider + " are started by this daemon alone: leave it out");
+  }
   ReadGateways(section, service);
   service.drain_timeout = section.Duration("drain_timeout", service.drain_timeout, kDrainRange);
   service.start_timeout = section.Duration("start_timeout", service.start_timeout, kStartRange);
@@ -117,17 +133,57 @@ void ServiceReader::ReadName(Section& section, ServiceSpec& service) {
                                "with a letter or digit");
 }
 
-void ServiceReader::ReadPolicy(Section& section, ServiceSpec& service) {
+std::shared_ptr<const PolicySource> ServiceReader::ReadPolicy(Section& section) {
   const std::string path = section.Path("policy");
   if (!section.Has("policy")) {
     section.Fault("", "'policy' is missing; name a Lua file: policy: ../policies/checkout.lua");
   }
-  if (path.empty()) return;
-  const auto source = policies_.Read(path);
-  if (source.ok()) {
-    service.policy = *source;
-  } else {
-    section.Fault("policy", source.error().message);
+  if (path.empty()) return nullptr;
+  const std::string written = section.String("policy");
+  auto source = IsShippedName(written) ? policies_.Shipped(written) : policies_.Read(path);
+  if (source.ok()) return *std::move(source);
+  section.Fault("policy", source.error().message);
+  return nullptr;
+}
+
+void ServiceReader::ReadShadow(Section& section, ServiceSpec& service) {
+  std::optional<Section> child = section.Child("shadow");
+  if (!child) return;
+  const auto policy = ReadPolicy(*child);
+  ShadowSpec shadow{.policy = nullptr, .params = ReadParams(*child)};
+  child->Finish();
+  if (!policy) return;
+  // Known by another hash: it is quarantined for itself alone.
+  constexpr uint64_t kShadow = 0x9e3779b97f4a7c15u;
+  std::shared_ptr<const PolicySource>& copy = shadows_[policy->path];
+  if (!copy) {
+    PolicySource source = *policy;
+    source.hash ^= kShadow;
+    copy = std::make_shared<const PolicySource>(std::move(source));
+  }
+  shadow.policy = copy;
+  service.shadow = std::make_shared<const ShadowSpec>(std::move(shadow));
+}
+
+void ServiceReader::ReadZones(Section& section, ServiceSpec& service) {
+  const YAML::Node given = section.Raw("timezone");
+  if (!given.IsDefined()) return;
+  std::vector<std::string> names;
+  if (given.IsSequence()) {
+    names = section.Strings("timezone");
+  } else if (std::string name = section.RequiredString("timezone"); !name.empty()) {
+    names.push_back(std::move(name));
+  }
+  if (names.size() > kMaxZones) {
+    section.Fault("timezone", "'timezone' lists more than " + std::to_string(kMaxZones) + " zones");
+    return;
+  }
+  for (const std::string& name : names) {
+    if (auto zone = zones_.Read(name); zone.ok()) {
+      service.zones.push_back(*std::move(zone));
+    } else {
+      section.Fault("timezone", zone.error().message);
+    }
   }
 }
 

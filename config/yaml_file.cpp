@@ -3,20 +3,26 @@
 #include <fcntl.h>
 #include <sys/stat.h>
 #include <unistd.h>
+#include <yaml-cpp/eventhandler.h>
 #include <yaml-cpp/yaml.h>
 
 #include <algorithm>
 #include <array>
 #include <cerrno>
 #include <map>
-#include <set>
+#include <sstream>
 #include <system_error>
 
 namespace autoscale {
 namespace {
 
-// Far above 10,000 services in one file; below what would fill the memory by mistake.
-constexpr size_t kMaxFileBytes = 64u << 20;
+// Four times what 10,000 services in one file need; the tree takes some eighty times as much.
+constexpr size_t kMaxFileBytes = 16u << 20;
+// Values in one file, each as often as anchors repeat it: a few lines of anchors stand for
+// billions.
+constexpr size_t kMaxValues = 1'000'000;
+// Keys of one mapping: looking one up takes longer the more there are.
+constexpr size_t kMaxKeys = 10'000;
 
 struct Descriptor {
   int fd;
@@ -51,26 +57,53 @@ std::string Explain(const std::string& message) {
 
 // Walks the whole tree once. Aliases make it a graph, even a cyclic one, so collections are
 // remembered by their place in the file.
-class KeyCheck {
+class TreeCheck {
  public:
-  KeyCheck(const std::string& file, std::vector<Diagnostic>* diagnostics)
+  TreeCheck(const std::string& file, std::vector<Diagnostic>* diagnostics)
       : file_(file), diagnostics_(diagnostics) {}
 
-  void Visit(const YAML::Node& node) {
-    if (!node.IsMap() && !node.IsSequence()) return;
-    if (!seen_.emplace(node.Mark().pos, node.IsMap()).second) return;
-    if (node.IsSequence()) {
-      for (const auto& item : node) Visit(item);
-      return;
+  // Reports keys that cannot be; false when the tree is too large to go on with.
+  bool Check(const YAML::Node& root) {
+    if (Visit(root) > kMaxValues) {
+      Report(0, "the file holds more than " + std::to_string(kMaxValues) +
+                    " values, counting what its anchors repeat; spread it over several files");
+      return false;
     }
-    std::map<std::string_view, int> lines;
-    for (const auto& pair : node) {
-      VisitKey(pair.first, lines);
-      Visit(pair.second);
-    }
+    return sound_;
   }
 
  private:
+  // How many values it holds, itself included. A collection that holds itself counts once.
+  size_t Visit(const YAML::Node& node) {
+    if (!node.IsMap() && !node.IsSequence()) return 1;
+    const auto [place, first] = sizes_.try_emplace({node.Mark().pos, node.IsMap()}, 1);
+    if (!first) return place->second;
+    size_t size = 1;
+    if (node.IsSequence()) {
+      for (const auto& item : node) size += Visit(item);
+    } else {
+      size += VisitMap(node);
+    }
+    place->second = std::min(size, kMaxValues + 1);
+    return place->second;
+  }
+
+  size_t VisitMap(const YAML::Node& node) {
+    if (node.size() > kMaxKeys) {
+      Report(node.Mark().line + 1, "a mapping with " + std::to_string(node.size()) +
+                                       " keys; at most " + std::to_string(kMaxKeys) + " are read");
+      sound_ = false;
+      return 0;
+    }
+    size_t size = 0;
+    std::map<std::string_view, int> lines;
+    for (const auto& pair : node) {
+      VisitKey(pair.first, lines);
+      size += Visit(pair.second);
+    }
+    return size;
+  }
+
   void VisitKey(const YAML::Node& key, std::map<std::string_view, int>& lines) {
     const int line = key.Mark().line + 1;
     if (!key.IsScalar()) return Report(line, "a key must be text");
@@ -89,7 +122,45 @@ class KeyCheck {
 
   const std::string& file_;
   std::vector<Diagnostic>* diagnostics_;
-  std::set<std::pair<int, bool>> seen_;
+  std::map<std::pair<int, bool>, size_t> sizes_;
+  bool sound_ = true;
+};
+
+// Where the documents of a text begin. yaml-cpp 0.7 comes to a standstill before a ',' or another
+// sign that can begin nothing, and makes documents of it without end.
+class Documents final : public YAML::EventHandler {
+ public:
+  // The line, from 0, of what can begin nothing; absent: the text can be loaded. Throws
+  // YAML::Exception.
+  static std::optional<int> FindStandstill(const std::string& text) {
+    std::istringstream stream(text);
+    YAML::Parser parser(stream);
+    Documents documents;
+    while (parser.HandleNextDocument(documents)) {
+      if (documents.stands_) return documents.last_.line;
+    }
+    return std::nullopt;
+  }
+
+  void OnDocumentStart(const YAML::Mark& mark) override {
+    stands_ = mark.pos == last_.pos;
+    last_ = mark;
+  }
+  void OnDocumentEnd() override {}
+  void OnNull(const YAML::Mark&, YAML::anchor_t) override {}
+  void OnAlias(const YAML::Mark&, YAML::anchor_t) override {}
+  void OnScalar(const YAML::Mark&, const std::string&, YAML::anchor_t,
+                const std::string&) override {}
+  void OnSequenceStart(const YAML::Mark&, const std::string&, YAML::anchor_t,
+                       YAML::EmitterStyle::value) override {}
+  void OnSequenceEnd() override {}
+  void OnMapStart(const YAML::Mark&, const std::string&, YAML::anchor_t,
+                  YAML::EmitterStyle::value) override {}
+  void OnMapEnd() override {}
+
+ private:
+  YAML::Mark last_ = YAML::Mark::null_mark();
+  bool stands_ = false;
 };
 
 }  // namespace
@@ -122,19 +193,29 @@ Result<std::string> ReadFile(const std::string& path, size_t max_bytes) {
 }
 
 std::optional<Section> ReadYamlFile(const std::string& path, std::vector<Diagnostic>* diagnostics) {
+  Result<std::string> text = ReadFile(path, kMaxFileBytes);
+  if (text.ok()) return ReadYamlText(path, std::move(text).value(), diagnostics);
+  diagnostics->push_back(
+      {Diagnostic::Severity::kError, path, 0, "cannot read the file: " + text.error().message});
+  return std::nullopt;
+}
+
+std::optional<Section> ReadYamlText(const std::string& path, std::string text,
+                                    std::vector<Diagnostic>* diagnostics) {
   const auto fault = [&](int line, std::string message) {
     diagnostics->push_back({Diagnostic::Severity::kError, path, line, std::move(message)});
     return std::nullopt;
   };
-  Result<std::string> text = ReadFile(path, kMaxFileBytes);
-  if (!text.ok()) return fault(0, "cannot read the file: " + text.error().message);
-  const int lines = 1 + static_cast<int>(std::count(text->begin(), text->end(), '\n'));
+  const int lines = 1 + static_cast<int>(std::count(text.begin(), text.end(), '\n'));
   // yaml-cpp takes an unclosed quote for closed when a newline follows; a last line without one
   // (here an empty comment) makes it notice.
-  *text += "\n#";
+  text += "\n#";
   std::vector<YAML::Node> documents;
   try {
-    documents = YAML::LoadAll(*text);
+    if (const auto line = Documents::FindStandstill(text)) {
+      return fault(*line + 1, "not valid YAML: nothing can begin with the sign that stands here");
+    }
+    documents = YAML::LoadAll(text);
   } catch (const YAML::Exception& e) {
     return fault(std::clamp(e.mark.line + 1, 0, lines), "not valid YAML: " + Explain(e.msg));
   } catch (const std::exception& e) {
@@ -146,7 +227,7 @@ std::optional<Section> ReadYamlFile(const std::string& path, std::vector<Diagnos
     return fault(documents[i].Mark().line + 1,
                  "a second document begins here; a file holds one (is the indentation right?)");
   }
-  KeyCheck(path, diagnostics).Visit(documents[0]);
+  if (!TreeCheck(path, diagnostics).Check(documents[0])) return std::nullopt;
   Section section(path, documents[0], "", diagnostics);
   if (!documents[0].IsMap()) return std::nullopt;
   return section;

@@ -18,5 +18,8 @@ Result<std::string> ReadFile(const std::string& path, size_t max_bytes);
 // whole, and keys given twice at every level (yaml-cpp passes those silently). Answers nothing when
 // there is no mapping to go on with.
 std::optional<Section> ReadYamlFile(const std::string& path, std::vector<Diagnostic>* diagnostics);
+// The same of text that is already there; `path` is what messages and relative paths go by.
+std::optional<Section> ReadYamlText(const std::string& path, std::string text,
+                                    std::vector<Diagnostic>* diagnostics);
 
 }  // namespace autoscale

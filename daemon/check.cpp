@@ -14,6 +14,21 @@ LoadOptions AllAdapters() {
   return options;
 }
 
+// Whatever is wrong with it: the service itself is none the worse.
+void CheckShadow(PolicyHost& host, const ServiceSpec& service, LoadResult& result) {
+  const ShadowSpec& shadow = *service.shadow;
+  Snapshot snapshot = SnapshotOf(service);
+  snapshot.params = &shadow.params;
+  const auto doubt = host.Check(*shadow.policy, snapshot);
+  if (doubt.ok() && doubt->empty()) return;
+  result.diagnostics.push_back({.severity = Diagnostic::Severity::kWarning,
+                                .file = service.file,
+                                .line = service.line,
+                                .message = "service '" + service.name + "': shadow policy " +
+                                           (doubt.ok() ? *doubt : doubt.error().message) +
+                                           "; what is tried holds, the service does not"});
+}
+
 }  // namespace
 
 LoadResult LoadAndCheck(const std::string& path, bool dry_run) {
@@ -21,8 +36,7 @@ LoadResult LoadAndCheck(const std::string& path, bool dry_run) {
   if (!result.ok()) return result;
   PolicyHost host(result.configuration.daemon.policy_limits);
   for (ServiceSpec& service : result.configuration.services) {
-    const auto doubt =
-        host.Check(*service.policy, service.declared, service.params, service.rules.bounds);
+    const auto doubt = host.Check(*service.policy, SnapshotOf(service));
     if (!doubt.ok() || !doubt->empty()) {
       result.diagnostics.push_back(
           {.severity = doubt.ok() ? Diagnostic::Severity::kWarning : Diagnostic::Severity::kError,
@@ -31,6 +45,7 @@ LoadResult LoadAndCheck(const std::string& path, bool dry_run) {
            .message = "service '" + service.name + "': policy " +
                       (doubt.ok() ? *doubt + "; the service would hold" : doubt.error().message)});
     }
+    if (service.shadow) CheckShadow(host, service, result);
     if ((dry_run || result.configuration.daemon.dry_run) && !service.dry_run) {
       service.dry_run = true;
       service.content_hash = ~service.content_hash;

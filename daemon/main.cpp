@@ -6,9 +6,7 @@
 #include <atomic>
 #include <csignal>
 #include <cstdio>
-#include <fstream>
 #include <future>
-#include <iterator>
 #include <memory>
 #include <thread>
 
@@ -18,9 +16,12 @@
 #include "daemon/fleet/recording.h"
 #include "daemon/memory.h"
 #include "daemon/options.h"
+#include "daemon/signals.h"
 #include "daemon/telemetry/log.h"
 #include "daemon/telemetry/notify.h"
 #include "daemon/worker/worker.h"
+#include "engine/model/file.h"
+#include "net/fault_point.h"
 
 namespace autoscale {
 namespace {
@@ -28,19 +29,8 @@ namespace {
 constexpr std::chrono::seconds kUsageWithin{2};
 constexpr Millis kStatusEvery = std::chrono::seconds(10);
 
-// Every signal that means something is taken from a descriptor on the loop's thread; the mask is
-// inherited by all threads.
-int BlockSignals() {
-  sigset_t signals;
-  sigemptyset(&signals);
-  for (const int signal : {SIGTERM, SIGINT, SIGHUP}) sigaddset(&signals, signal);
-  pthread_sigmask(SIG_BLOCK, &signals, nullptr);
-  std::signal(SIGPIPE, SIG_IGN);
-  return signalfd(-1, &signals, SFD_CLOEXEC | SFD_NONBLOCK);
-}
-
 Result<PrometheusOptions> ConnectTo(const PrometheusSpec& spec) {
-  PrometheusOptions options{.url = spec.url,
+  PrometheusOptions options{.urls = spec.urls,
                             .timeout = spec.timeout,
                             .username = spec.username,
                             .ca_file = spec.ca_file,
@@ -59,8 +49,8 @@ Result<PrometheusOptions> ConnectTo(const PrometheusSpec& spec) {
 }
 
 std::string TextOf(const std::string& path) {
-  std::ifstream file(path, std::ios::binary);
-  return {std::istreambuf_iterator<char>(file), {}};
+  const auto text = ReadFile(path);
+  return text.ok() ? *text : "";
 }
 
 // The daemon's parts, in the order in which they need each other; they go in reverse.
@@ -78,6 +68,7 @@ class Daemon {
     auto store = Store::Open(spec_.state_dir);
     if (!store.ok()) return std::move(store).error();
     store_ = std::move(store).value();
+    for (const std::string& note : store_->notes()) LogWarning("state", {{"note", note}});
     clock_ = std::make_unique<SteadyClock>(store_->last_now());
 
     auto worker = PolicyWorker::Start(DefaultWorkerPath(), spec_.policy_limits, counters_);
@@ -97,19 +88,25 @@ class Daemon {
                      .recording = recording_,
                      .counters = counters_,
                      .epoch = store_->epoch(),
+                     .failures_allowed = spec_.protection.failures,
                      .note = [this](const std::string& service, std::string text) {
                        controller_->Note(service, std::move(text));
                      }});
-    controller_ =
-        std::make_unique<Controller>(ControllerOptions{.clock = *clock_,
-                                                       .courier = courier_,
-                                                       .evaluator = *worker_,
-                                                       .store = *store_,
-                                                       .metrics = *metrics_,
-                                                       .fleet = *fleet_,
-                                                       .counters = counters_,
-                                                       .query_timeout = spec_.prometheus.timeout,
-                                                       .load = [this] { return Load(); }});
+    controller_ = std::make_unique<Controller>(
+        ControllerOptions{.clock = *clock_,
+                          .courier = courier_,
+                          .evaluator = *worker_,
+                          .store = *store_,
+                          .metrics = *metrics_,
+                          .models = &models_,
+                          .fleet = *fleet_,
+                          .counters = counters_,
+                          .query_timeout = spec_.prometheus.timeout,
+                          .dry_run = options_.dry_run || spec_.dry_run,
+                          .policy_limits = spec_.policy_limits,
+                          .changes_per_minute = spec_.protection.changes_per_minute,
+                          .cost_per_hour = spec_.protection.cost_per_hour,
+                          .load = [this] { return Load(); }});
     io_ = std::thread([this] { loop_.Run(); });
     if (Status started = controller_->Start(services); !started.ok()) return started;
 
@@ -141,6 +138,7 @@ class Daemon {
     while (!stopping_) {
       inbox_.RunFor(controller_->Patience());
       controller_->Step();
+      WatchClock();
       if (watchdog && clock_->Now() >= next_watchdog) {
         next_watchdog = clock_->Now() + *watchdog;
         NotifyWatchdog();
@@ -153,6 +151,7 @@ class Daemon {
       }
     }
     NotifyStopping();
+    ReachFaultPoint(FaultPoint::kShutdownBegun);
     LogInfo("stopping; the fleet serves on");
     Close();
   }
@@ -166,6 +165,9 @@ class Daemon {
       Provider& provider = *providers_.emplace_back(std::move(made).value());
       provider.SetListener([this](const std::string& service, const ObservedInstance& observed) {
         courier_.ToTick([this, service, observed] { fleet_->OnInstance(service, observed); });
+      });
+      provider.SetTargetListener([this](Observation seen) {
+        courier_.ToTick([this, seen = std::move(seen)] { fleet_->OnTarget(seen); });
       });
       live_.providers[type.name] = &provider;
       recording_.providers[type.name] =
@@ -185,6 +187,21 @@ class Daemon {
     return Ok{};
   }
 
+  // A wall clock that was set is told when it begins to matter and when it has been made up for.
+  void WatchClock() {
+    const Millis offset = clock_->Offset();
+    counters_.clock_offset_millis = offset.count();
+    const OffsetWatch::News news = clock_watch_.Take(offset);
+    if (news == OffsetWatch::News::kBegins) {
+      LogWarning(
+          "the wall clock was set: the daemon's time goes after it by 5 % at most, so that windows "
+          "and cooldowns keep their length",
+          {{"ahead_seconds", ToSeconds(offset)}});
+    } else if (news == OffsetWatch::News::kEnds) {
+      LogInfo("the daemon's time is that of the wall clock again");
+    }
+  }
+
   // What a reload loads: services and what they share. The rest is put together once.
   LoadResult Load() {
     LoadResult loaded = LoadAndCheck(options_.config, options_.dry_run);
@@ -201,8 +218,17 @@ class Daemon {
   TelemetrySources TelemetryFrom() {
     return {.services = [this] { return controller_->Gauges(); },
             .usage = [this] { return ReadUsage(); },
+            .prometheus = [this] { return PrometheusEndpoints(); },
             .unhealthy = [this] { return controller_->Unhealthy(); },
             .unready = [this] { return controller_->Unready(); }};
+  }
+
+  std::vector<EndpointGauges> PrometheusEndpoints() {
+    std::vector<EndpointGauges> gauges;
+    for (PrometheusClient::EndpointView& view : prometheus_->endpoints()) {
+      gauges.push_back({.url = std::move(view.url), .in_use = view.in_use, .up = view.up});
+    }
+    return gauges;
   }
 
   // Asks every provider on the loop's thread, from a thread of the listener.
@@ -230,17 +256,27 @@ class Daemon {
   void TakeSignals(int signals) {
     signalfd_siginfo info{};
     while (read(signals, &info, sizeof info) == sizeof info) {
-      if (info.ssi_signo != SIGHUP) {
-        ending_ = true;  // a reload that began now would not be waited for
+      if (info.ssi_signo == SIGHUP) {
+        BeginReload();
+      } else if (!std::exchange(ending_, true)) {
+        LeaveInTime();
         courier_.ToTick([this] { stopping_ = true; });
-      } else if (!ending_ && !reloading_.exchange(true)) {
-        if (reload_.joinable()) reload_.join();
-        reload_ = std::thread([this] {
-          (void)controller_->Reload();  // it logs what came of it
-          reloading_ = false;
-        });
       }
     }
+  }
+
+  // One at a time. What changes while one is under way may have been read already: it is followed
+  // by one more, however many were asked for.
+  void BeginReload() {
+    if (ending_) return;  // it would not be waited for
+    if (reloads_wanted_.fetch_add(1) > 0) return;
+    if (reload_.joinable()) reload_.join();
+    reload_ = std::thread([this] {
+      for (int seen = 0; reloads_wanted_.fetch_sub(seen) > seen;) {
+        seen = reloads_wanted_;
+        (void)controller_->Reload(false);  // it logs what came of it
+      }
+    });
   }
 
   // Ends the servers while the tick thread still answers the calls they are serving.
@@ -265,7 +301,8 @@ class Daemon {
   const std::string text_ = TextOf(options_.config);  // as it was at the start
   Counters counters_;
   std::unique_ptr<Store> store_;
-  std::unique_ptr<Clock> clock_;
+  std::unique_ptr<SteadyClock> clock_;
+  OffsetWatch clock_watch_;
   std::unique_ptr<PolicyWorker> worker_;
   EventLoop loop_;
   HttpClient http_{loop_, 16};
@@ -274,6 +311,7 @@ class Daemon {
   ThreadCourier courier_{loop_, inbox_};
   std::unique_ptr<PrometheusClient> prometheus_;
   std::unique_ptr<PrometheusSource> metrics_;
+  HttpModelSource models_{http_, courier_};
   std::vector<std::unique_ptr<Provider>> providers_;
   std::vector<std::unique_ptr<Gateway>> gateways_;
   Adapters live_, recording_;
@@ -283,7 +321,7 @@ class Daemon {
   std::unique_ptr<ControlServer> control_;
   std::thread io_;
   std::thread reload_;
-  std::atomic<bool> reloading_{false};
+  std::atomic<int> reloads_wanted_{0};
   bool ending_ = false;    // loop thread
   bool stopping_ = false;  // tick thread
 };
@@ -293,6 +331,15 @@ int Main(int argc, char** argv) {
   int exit_code = 0;
   const std::optional<Options> options = ParseOptions(argc, argv, &exit_code);
   if (!options) return exit_code;
+
+  if (options->fault_points) {
+    std::printf("%s", ListFaultPoints().c_str());
+    return 0;
+  }
+  if (const Status armed = ArmFaultPoint(); !armed.ok()) {
+    std::fprintf(stderr, "autoscaled: %s\n", armed.error().message.c_str());
+    return 2;
+  }
 
   LoadResult loaded = LoadAndCheck(options->config, options->dry_run);
   for (const Diagnostic& diagnostic : loaded.diagnostics) {
@@ -305,10 +352,12 @@ int Main(int argc, char** argv) {
     return 0;
   }
   const int signals = BlockSignals();
+  std::optional<BoundedStart> bounded(std::in_place);
   if (const Status logging = StartLogging(loaded.configuration.daemon.log); !logging.ok()) {
     std::fprintf(stderr, "autoscaled: %s\n", logging.error().message.c_str());
     return 1;
   }
+  if (IsFaultPointArmed()) LogWarning("a fault point is armed: this daemon will kill itself");
   Daemon daemon(*options, loaded.configuration.daemon);
   if (const Status started = daemon.Start(loaded.configuration.services); !started.ok()) {
     LogError("cannot start", {{"error", started.error().message}});
@@ -317,6 +366,7 @@ int Main(int argc, char** argv) {
   }
   const size_t services = loaded.configuration.services.size();
   loaded = {};
+  bounded.reset();  // Run takes the signals
   daemon.Run(signals, services);
   return 0;
 }

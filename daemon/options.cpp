@@ -15,6 +15,7 @@ std::optional<Options> ParseOptions(int argc, char** argv, int* exit_code) {
                "(0: fine, 2: not)");
   app.add_flag("--dry-run", options.dry_run,
                "Decide and record, but start, stop and publish nothing");
+  app.add_flag("--fault-points", options.fault_points)->group("");  // for tests, not in the help
   app.footer(
       "SIGTERM ends the daemon and leaves the fleet serving; SIGHUP loads the configuration "
       "anew.");

@@ -10,6 +10,7 @@ struct Options {
   std::string config = "/etc/autoscaled/autoscaled.yaml";
   bool check_config = false;
   bool dry_run = false;
+  bool fault_points = false;  // list them and exit
 };
 
 // Absent: nothing to run (help, version, or a mistake, told on standard output or error);

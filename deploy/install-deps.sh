@@ -1,7 +1,7 @@
 #!/bin/bash
-# Installs what building, testing and linting need on Debian 12, and nothing that is already there.
+# Installs what building, testing, linting and fuzzing need on Debian 12, and nothing that is already there.
 #
-#   deploy/install-deps.sh [build] [lint]      (default: build)
+#   deploy/install-deps.sh [build] [lint] [fuzz]      (default: build)
 #
 # Does nothing, and needs no root, when all is installed. None of these packages starts a service;
 # Prometheus and nginx, which would, are unpacked privately by fetch-parts.sh instead.
@@ -12,16 +12,20 @@ BUILD_PACKAGES=(
   libgrpc++-dev libprotobuf-dev protobuf-compiler protobuf-compiler-grpc
   prometheus-cpp-dev libcurl4-openssl-dev libcli11-dev libluajit2-5.1-dev libsqlite3-dev
   libspdlog-dev libyaml-cpp-dev libsimdjson-dev nlohmann-json3-dev libsystemd-dev
-  libcivetweb-dev libseccomp-dev libgtest-dev libbenchmark-dev
+  libmicrohttpd-dev libseccomp-dev libgtest-dev libbenchmark-dev
+  libhowardhinnant-date-dev tzdata
+  python3
 )
 LINT_PACKAGES=(clang-format clang-tidy)
+FUZZ_PACKAGES=(clang-14 libclang-rt-14-dev llvm-14)  # the last for llvm-symbolizer
 
 wanted=()
 for group in "${@:-build}"; do
   case $group in
     build) wanted+=("${BUILD_PACKAGES[@]}") ;;
     lint) wanted+=("${LINT_PACKAGES[@]}") ;;
-    *) echo "install-deps: unknown group '$group': build or lint" >&2; exit 2 ;;
+    fuzz) wanted+=("${FUZZ_PACKAGES[@]}") ;;
+    *) echo "install-deps: unknown group '$group': build, lint or fuzz" >&2; exit 2 ;;
   esac
 done
 

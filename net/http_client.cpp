@@ -10,6 +10,7 @@
 #include <optional>
 #include <unordered_map>
 #include <unordered_set>
+#include <vector>
 
 #include "net/http_exchange.h"
 
@@ -37,6 +38,9 @@ struct HttpClient::State {
   CURLM* multi = nullptr;
   std::unordered_map<HttpExchange*, std::unique_ptr<HttpExchange>> exchanges;
   std::unordered_map<std::string, Destination> destinations;
+  std::unordered_map<HttpClient::RequestId, HttpExchange*> by_id;
+  std::unordered_set<HttpExchange*> endless;
+  HttpClient::RequestId last_id = 0;
   std::unordered_set<int> watched;
   std::optional<EventLoop::TimerId> curl_timer;
   std::shared_ptr<bool> alive = std::make_shared<bool>(true);  // outlives us in callbacks
@@ -45,6 +49,7 @@ struct HttpClient::State {
   void Start(HttpExchange& exchange);
   std::unique_ptr<HttpExchange> Take(HttpExchange& exchange);
   void OnDeadline(HttpExchange& exchange);
+  bool Feed();
   void Act(curl_socket_t fd, int events);
   void OnSocket(curl_socket_t fd, int what);
   void OnTimer(long ms);
@@ -88,6 +93,8 @@ HttpClient::State::~State() {
 void HttpClient::State::Add(std::unique_ptr<HttpExchange> owner) {
   HttpExchange& exchange = *owner;
   exchanges.emplace(&exchange, std::move(owner));
+  by_id.emplace(exchange.id, &exchange);
+  if (exchange.request().on_data) endless.insert(&exchange);
   exchange.deadline =
       loop.After(exchange.request().timeout, [this, &exchange] { OnDeadline(exchange); });
   Destination& destination = destinations[exchange.destination()];
@@ -128,19 +135,37 @@ std::unique_ptr<HttpExchange> HttpClient::State::Take(HttpExchange& exchange) {
     }
   }
   if (destination.active == 0) destinations.erase(it);
+  endless.erase(&exchange);
   return std::move(exchanges.extract(&exchange).mapped());
 }
 
 void HttpClient::State::OnDeadline(HttpExchange& exchange) {
   Error error = exchange.TimedOut();
   const std::unique_ptr<HttpExchange> taken = Take(exchange);
+  by_id.erase(taken->id);
   taken->done(std::move(error));
+}
+
+// Hands on what came of endless answers, from outside of curl's own callbacks; false: the client
+// was destroyed by one of them.
+bool HttpClient::State::Feed() {
+  const std::shared_ptr<bool> still_alive = alive;
+  std::vector<HttpClient::RequestId> ids;
+  ids.reserve(endless.size());
+  for (const HttpExchange* exchange : endless) ids.push_back(exchange->id);
+  for (const HttpClient::RequestId id : ids) {
+    const auto it = by_id.find(id);  // may have been cancelled by the one before
+    if (it != by_id.end()) it->second->Feed();
+    if (!*still_alive) return false;
+  }
+  return true;
 }
 
 void HttpClient::State::Act(curl_socket_t fd, int events) {
   int running = 0;
   curl_multi_socket_action(multi, fd, events, &running);
   const std::shared_ptr<bool> still_alive = alive;
+  if (!Feed()) return;
   std::deque<std::pair<std::unique_ptr<HttpExchange>, CURLcode>> finished;
   int left = 0;
   while (const CURLMsg* message = curl_multi_info_read(multi, &left)) {
@@ -152,6 +177,7 @@ void HttpClient::State::Act(curl_socket_t fd, int events) {
   }
   for (auto& [exchange, code] : finished) {
     if (!*still_alive) return;  // a callback destroyed the client: the rest is dropped
+    if (by_id.erase(exchange->id) == 0) continue;  // a callback cancelled it
     exchange->done(exchange->Finish(code));
   }
 }
@@ -191,15 +217,27 @@ HttpClient::HttpClient(EventLoop& loop, int max_connections_per_host)
 
 HttpClient::~HttpClient() = default;
 
-void HttpClient::Send(HttpRequest request, Callback done) {
+HttpClient::RequestId HttpClient::Send(HttpRequest request, Callback done) {
+  const RequestId id = ++state_->last_id;
   if (Status usable = CheckRequest(request); !usable) {
     state_->loop.Post([alive = state_->alive, error = std::move(usable).error(),
                        callback = std::move(done)]() mutable {
       if (*alive) callback(std::move(error));
     });
-    return;
+    return id;
   }
-  state_->Add(std::make_unique<HttpExchange>(std::move(request), std::move(done)));
+  auto exchange = std::make_unique<HttpExchange>(std::move(request), std::move(done));
+  exchange->id = id;
+  state_->Add(std::move(exchange));
+  return id;
+}
+
+void HttpClient::Cancel(RequestId id) {
+  const auto it = state_->by_id.find(id);
+  if (it == state_->by_id.end()) return;
+  HttpExchange* const exchange = it->second;
+  state_->by_id.erase(it);
+  if (state_->exchanges.contains(exchange)) state_->Take(*exchange);
 }
 
 }  // namespace autoscale

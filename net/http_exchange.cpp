@@ -1,8 +1,11 @@
 #include "net/http_exchange.h"
 
+#include <sys/socket.h>
+
 #include <algorithm>
 #include <cctype>
 #include <cerrno>
+#include <cstdint>
 #include <system_error>
 #include <utility>
 
@@ -15,8 +18,14 @@ namespace {
 // for each.
 constexpr long kReceiveBuffer = 128L << 10;
 
+// The kernel gives up after nine of them without an answer.
+constexpr long kKeepAliveSeconds = 10;
+
 // A server that sends more is broken or hostile; ordinary answers have less than 1 KiB.
 constexpr size_t kMaxHeaderBytes = 256u << 10;
+
+// A CA that was replaced is trusted so much later at most; curl would keep the old one for a day.
+constexpr long kKeepCaSeconds = 60;
 
 bool IsToken(std::string_view text) {
   return !text.empty() && std::all_of(text.begin(), text.end(), [](unsigned char c) {
@@ -66,7 +75,9 @@ Status CheckRequest(const HttpRequest& request) {
 HttpExchange::HttpExchange(HttpRequest request, HttpClient::Callback callback)
     : done(std::move(callback)),
       request_(std::move(request)),
-      destination_(request_.unix_socket + '\n' + std::string(UrlOrigin(request_.url))) {}
+      destination_(request_.unix_socket + '\n' + std::string(UrlOrigin(request_.url))) {
+  if (request_.on_data) destination_ += '\n' + std::to_string(reinterpret_cast<uintptr_t>(this));
+}
 
 void HttpExchange::Prepare() {
   easy_.reset(curl_easy_init());
@@ -133,6 +144,12 @@ void HttpExchange::PrepareHeaders() {
 
 void HttpExchange::PrepareConnection() {
   CURL* const easy = easy_.get();
+  curl_easy_setopt(easy, CURLOPT_OPENSOCKETDATA, this);
+  curl_easy_setopt(
+      easy, CURLOPT_OPENSOCKETFUNCTION,
+      +[](void* self, curlsocktype, curl_sockaddr* address) -> curl_socket_t {
+        return static_cast<HttpExchange*>(self)->OpenSocket(*address);
+      });
   curl_easy_setopt(easy, CURLOPT_NOSIGNAL, 1L);
   curl_easy_setopt(easy, CURLOPT_QUICK_EXIT, 1L);  // giving up must not wait for a name server
   curl_easy_setopt(easy, CURLOPT_PROXY, "");       // not even one named by the environment
@@ -148,27 +165,75 @@ void HttpExchange::PrepareConnection() {
   if (!request_.unix_socket.empty()) {
     curl_easy_setopt(easy, CURLOPT_UNIX_SOCKET_PATH, request_.unix_socket.c_str());
   }
-  // Replaces the bundle file only; the system's folder of certificates stays in force.
-  if (!request_.ca_file.empty()) curl_easy_setopt(easy, CURLOPT_CAINFO, request_.ca_file.c_str());
+  PrepareTls();
+  if (request_.on_data) {  // silence is ordinary, a peer that has gone is not
+    curl_easy_setopt(easy, CURLOPT_TCP_KEEPALIVE, 1L);
+    curl_easy_setopt(easy, CURLOPT_TCP_KEEPIDLE, kKeepAliveSeconds);
+    curl_easy_setopt(easy, CURLOPT_TCP_KEEPINTVL, kKeepAliveSeconds);
+  }
   if (!request_.keep_alive) {
     curl_easy_setopt(easy, CURLOPT_FRESH_CONNECT, 1L);
     curl_easy_setopt(easy, CURLOPT_FORBID_REUSE, 1L);
   }
 }
 
+void HttpExchange::PrepareTls() {
+  CURL* const easy = easy_.get();
+  const auto set = [easy](CURLoption option, std::string& pem) {
+    if (pem.empty()) return;
+    curl_blob blob{.data = pem.data(), .len = pem.size(), .flags = CURL_BLOB_NOCOPY};
+    curl_easy_setopt(easy, option, &blob);
+  };
+  // Replaces the bundle file only; the system's folder of certificates stays in force.
+  if (!request_.ca_file.empty()) {
+    curl_easy_setopt(easy, CURLOPT_CAINFO, request_.ca_file.c_str());
+    curl_easy_setopt(easy, CURLOPT_CA_CACHE_TIMEOUT, kKeepCaSeconds);
+  }
+  if (!request_.certificate_file.empty()) {
+    const std::string& key =
+        request_.key_file.empty() ? request_.certificate_file : request_.key_file;
+    curl_easy_setopt(easy, CURLOPT_SSLCERT, request_.certificate_file.c_str());
+    curl_easy_setopt(easy, CURLOPT_SSLKEY, key.c_str());
+  }
+  set(CURLOPT_CAINFO_BLOB, request_.ca_pem);
+  if (!request_.ca_pem.empty()) curl_easy_setopt(easy, CURLOPT_CAPATH, nullptr);
+  set(CURLOPT_SSLCERT_BLOB, request_.certificate_pem);
+  set(CURLOPT_SSLKEY_BLOB, request_.key_pem);
+  curl_easy_setopt(easy, CURLOPT_SSL_VERIFYPEER, request_.verify ? 1L : 0L);
+  curl_easy_setopt(easy, CURLOPT_SSL_VERIFYHOST, request_.verify ? 2L : 0L);
+}
+
+// It may be cancelled, and this object with it, by what is called.
+void HttpExchange::Feed() {
+  const bool begins = began_ && !std::exchange(told_, began_);
+  if (fresh_.empty() && !begins) return;
+  const std::string data = std::exchange(fresh_, {});
+  const auto on_data = request_.on_data;
+  on_data(data);
+}
+
+bool HttpExchange::Succeeds() const {
+  long status = 0;
+  curl_easy_getinfo(easy_.get(), CURLINFO_RESPONSE_CODE, &status);
+  return status >= 200 && status < 300;
+}
+
 size_t HttpExchange::OnBody(const char* data, size_t size) {
-  if (size > request_.max_answer_bytes - response_.body.size()) {
-    too_large_ = true;
+  std::string& body = request_.on_data && Succeeds() ? fresh_ : response_.body;
+  if (size > request_.max_answer_bytes - body.size()) {
+    too_large_ = "the answer is larger than the limit of " +
+                 std::to_string(request_.max_answer_bytes) + " bytes";
     return 0;  // makes curl give up
   }
-  response_.body.append(data, size);
+  body.append(data, size);
   return size;
 }
 
 size_t HttpExchange::OnHeader(std::string_view line) {
   header_bytes_ += line.size();
   if (header_bytes_ > kMaxHeaderBytes) {
-    too_large_ = true;
+    too_large_ =
+        "its headers are larger than the limit of " + std::to_string(kMaxHeaderBytes) + " bytes";
     return 0;
   }
   const size_t colon = line.find(':');
@@ -177,8 +242,19 @@ size_t HttpExchange::OnHeader(std::string_view line) {
   } else if (colon != std::string_view::npos) {
     response_.headers.emplace_back(Lower(line.substr(0, colon)),
                                    std::string(Trim(line.substr(colon + 1))));
+  } else if (request_.on_data && Trim(line).empty()) {
+    began_ = Succeeds();
   }
   return line.size();
+}
+
+// As curl does it, but it would not tell why it failed.
+curl_socket_t HttpExchange::OpenSocket(const curl_sockaddr& address) {
+  const int fd = socket(address.family, address.socktype | SOCK_CLOEXEC, address.protocol);
+  // A lack of ours; that an address cannot be had at all says something of the address.
+  const bool lack = errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM;
+  socket_fault_ = fd < 0 && lack ? errno : 0;
+  return fd < 0 ? CURL_SOCKET_BAD : fd;
 }
 
 Result<HttpResponse> HttpExchange::Finish(CURLcode code) {
@@ -208,6 +284,9 @@ Error HttpExchange::ExplainConnect() const {
   if (error_number == ENOENT && !request_.unix_socket.empty()) {
     return Fail(ErrorKind::kUnavailable, "the socket does not exist");
   }
+  if (socket_fault_ != 0) {
+    return Fail(ErrorKind::kExhausted, "no socket can be opened: " + SystemMessage(socket_fault_));
+  }
   return Fail(ErrorKind::kUnavailable,
               error_number == 0 ? "cannot connect" : SystemMessage(static_cast<int>(error_number)));
 }
@@ -227,15 +306,21 @@ Error HttpExchange::Explain(CURLcode code) const {
     case CURLE_URL_MALFORMAT:
       return Fail(ErrorKind::kInvalid, "the URL is malformed");
     case CURLE_SSL_CACERT_BADFILE:
-      return Fail(ErrorKind::kInvalid, "the CA file " + request_.ca_file + " cannot be used");
+      return Fail(ErrorKind::kInvalid, request_.ca_pem.empty()
+                                           ? "the CA file " + request_.ca_file + " cannot be used"
+                                           : "the CA's certificates cannot be used");
+    case CURLE_SSL_CERTPROBLEM:
+      if (request_.certificate_file.empty()) {
+        return Fail(ErrorKind::kInvalid, "the client certificate and its key cannot be used");
+      }
+      return Fail(ErrorKind::kInvalid,
+                  "the client certificate " + request_.certificate_file + " and its key in " +
+                      (request_.key_file.empty() ? "the same file" : request_.key_file) +
+                      " cannot be used");
     case CURLE_PEER_FAILED_VERIFICATION:
       return unavailable("the server's certificate is not trusted: " + detail);
     case CURLE_WRITE_ERROR:
-      if (too_large_) {
-        return unavailable("the answer is larger than the limit of " +
-                           std::to_string(request_.max_answer_bytes) + " bytes");
-      }
-      return unavailable(detail);
+      return unavailable(too_large_.empty() ? detail : too_large_);
     case CURLE_GOT_NOTHING:
     case CURLE_SEND_ERROR:
     case CURLE_RECV_ERROR:

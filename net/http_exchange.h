@@ -33,7 +33,11 @@ class HttpExchange {
   // "GET http://host/path: " and then the message.
   Error Fail(ErrorKind kind, const std::string& message) const;
 
+  // Hands on what of an endless answer has come.
+  void Feed();
+
   HttpClient::Callback done;
+  HttpClient::RequestId id = 0;
   EventLoop::TimerId deadline = 0;
   bool active = false;  // added to curl, as opposed to waiting for a connection
 
@@ -41,16 +45,22 @@ class HttpExchange {
   void PrepareMethod();
   void PrepareHeaders();
   void PrepareConnection();
+  void PrepareTls();
+  [[nodiscard]] bool Succeeds() const;
   Error Explain(CURLcode code) const;
   Error ExplainConnect() const;
+  curl_socket_t OpenSocket(const curl_sockaddr& address);
   size_t OnBody(const char* data, size_t size);
   size_t OnHeader(std::string_view line);
 
   HttpRequest request_;
   std::string destination_;
   HttpResponse response_;
+  std::string fresh_;                  // of an endless answer, not handed on yet
+  bool began_ = false, told_ = false;  // it has begun; that has been handed on
   size_t header_bytes_ = 0;
-  bool too_large_ = false;
+  std::string too_large_;  // what of the answer is; empty: nothing
+  int socket_fault_ = 0;   // why there was no socket for it: ours, not the other side's
   std::array<char, CURL_ERROR_SIZE> curl_says_{};
   std::unique_ptr<curl_slist, decltype(&curl_slist_free_all)> headers_{nullptr,
                                                                        &curl_slist_free_all};

@@ -1,13 +1,16 @@
-// Prometheus instant queries: value, freshness and coverage in one request.
+// Prometheus queries. Instant ones: value, freshness and coverage in one request.
 #pragma once
 
+#include <atomic>
 #include <functional>
+#include <memory>
 #include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
 
 #include "net/http_client.h"
+#include "net/prometheus_range.h"
 
 namespace autoscale {
 
@@ -38,7 +41,8 @@ class Answer {
     std::string_view key;         // values of `by` joined by '\x1f'; a missing label is ""
     std::string_view instance;    // empty unless asked for
     std::optional<double> value;  // may be NaN or infinite; absent: only the series answered
-    // Of the newest underlying sample, against the server's own clock; absent: not asked for,
+    // Of the newest underlying sample, against the server's own clock; negative when that lies in
+    // the future; absent: not asked for,
     // infinite: no series answered (while a value that looks back, avg_over_time, still may).
     std::optional<float> age_s;
     int series = -1;  // how many answered, 0 for none; -1: not asked for, or per instance
@@ -59,7 +63,7 @@ class Answer {
 Result<Answer> ParseAnswer(std::string body, const MetricQuery& query);
 
 struct PrometheusOptions {
-  std::string url;
+  std::vector<std::string> urls;  // equals, such as an HA pair; at least one
   Millis timeout{5000};
   std::string bearer_token;
   std::string username, password;
@@ -67,17 +71,60 @@ struct PrometheusOptions {
   size_t max_answer_bytes = 64u << 20;
 };
 
+// Keeps to one of its endpoints, so that values of two that differ are never mixed. When an
+// exchange with it fails, the same query is tried at the next within the same time-out, and the
+// client stays with the one that answers. A query that is refused for its own faults is not tried
+// elsewhere.
 class PrometheusClient {
  public:
+  // A query failed at one endpoint and was answered by another, which is in use from now on.
+  struct Failover {
+    std::string from, to;  // URLs without secrets
+    std::string why;       // what the first one did
+  };
+  struct EndpointView {
+    std::string url;
+    bool in_use = false;
+    std::optional<bool> up;  // whether the last query to it was answered; absent: none yet
+  };
+
   PrometheusClient(HttpClient& http, PrometheusOptions options);
-  // On the loop's thread; calls back there, once. Warnings in the answer are errors here too: a
-  // partial answer must not pass for a whole one. `timeout` bounds the exchange, besides the
-  // options'.
+  ~PrometheusClient();
+  PrometheusClient(const PrometheusClient&) = delete;
+  PrometheusClient& operator=(const PrometheusClient&) = delete;
+
+  // Called on the loop's thread, before the query's own callback.
+  void OnFailover(std::function<void(const Failover&)> listener);
+
+  // On the loop's thread; calls back there, once; the client outlives the HTTP client's use of it.
+  // Warnings in the answer are errors here too: a partial answer must not pass for a whole one.
+  // `timeout` bounds all attempts together, besides the options'; each has the share of what is
+  // left that leaves as much to those not tried yet. When all fail, the error names the fault of
+  // each.
   void Query(const MetricQuery& query, Millis timeout, std::function<void(Result<Answer>)> done);
+  // What was; else as above.
+  void QueryRange(const RangeQuery& query, Millis timeout,
+                  std::function<void(Result<RangeAnswer>)> done);
+
+  // From any thread.
+  [[nodiscard]] std::vector<EndpointView> endpoints() const;
 
  private:
+  struct Endpoint;
+  struct Inquiry;
+  template <typename T>
+  void Ask(std::string path, std::string form, Millis timeout,
+           std::function<Result<T>(std::string body)> parse, std::function<void(Result<T>)> done);
+  void Try(std::unique_ptr<Inquiry> inquiry);
+  [[nodiscard]] HttpRequest RequestFor(const Inquiry& inquiry) const;
+  [[nodiscard]] size_t Choose(const Inquiry& inquiry) const;
+  void Settle(const Inquiry& inquiry);
+
   HttpClient& http_;
   PrometheusOptions options_;
+  std::vector<std::unique_ptr<Endpoint>> endpoints_;
+  std::atomic<size_t> current_{0};  // written on the loop's thread
+  std::function<void(const Failover&)> on_failover_;
 };
 
 }  // namespace autoscale

@@ -8,6 +8,7 @@
 #include <limits>
 #include <utility>
 
+#include "engine/model/text.h"
 #include "net/prometheus.h"
 
 namespace autoscale {
@@ -17,6 +18,8 @@ namespace json = simdjson::ondemand;
 
 constexpr char kSeparator = '\x1f';
 constexpr size_t kArenaChunk = 64u << 10;
+constexpr double kEver = 1e18;           // seconds; what a float can hold
+constexpr size_t kLongestMessage = 400;  // bytes; it may quote the answer, and goes into records
 
 // What the answer says of one key and instance in one of its parts.
 struct Point {
@@ -211,7 +214,7 @@ Status Parser::ReadLabels(json::object metric) {
     const std::string_view label(name, static_cast<const char*>(std::strchr(name, '"')) - name);
     const std::string_view text = Text(field.value());
     for (size_t i = 0; i < labels_.size(); ++i) {  // the instance's label may also be in the key
-      if (labels_[i] != label) continue;
+      if (labels_[i] != label || label.empty()) continue;  // without one its place has no name
       if (texts_[i].data() != nullptr) return Malformed("a series has a label twice");
       texts_[i] = text;
     }
@@ -325,7 +328,7 @@ Result<std::vector<Answer::Row>> Parser::Rows() {
     const Point place = *first;
     if (value != values_.cend() && SamePlace(*value, place)) row.value = (value++)->value;
     if (newest != newest_.cend() && SamePlace(*newest, place)) {
-      row.age_s = static_cast<float>(std::max(0.0, newest->at - newest->value));
+      row.age_s = static_cast<float>(std::clamp(newest->at - newest->value, -kEver, kEver));
       ++newest;
     }
     if (count != counts_.cend() && SamePlace(*count, place)) {
@@ -343,6 +346,12 @@ std::pair<const Answer::Row*, const Answer::Row*> Answer::Find(std::string_view 
   return {rows_.data() + (first - rows_.begin()), rows_.data() + (last - rows_.begin())};
 }
 
+namespace {
+
+Error Shown(const Error& error) { return {error.kind, OneLine(error.message, kLongestMessage)}; }
+
+}  // namespace
+
 Result<Answer> ParseAnswer(std::string body, const MetricQuery& query) {
   if (body.empty()) return Malformed("it is empty");
   Answer answer;
@@ -353,9 +362,9 @@ Result<Answer> ParseAnswer(std::string body, const MetricQuery& query) {
     json::parser json_parser;
     json::document document = json_parser.iterate(padded);
     Parser parser(query, answer.arena_);
-    if (Status parsed = parser.Parse(document); !parsed) return std::move(parsed).error();
+    if (Status parsed = parser.Parse(document); !parsed) return Shown(parsed.error());
     Result<std::vector<Answer::Row>> rows = parser.Rows();
-    if (!rows) return std::move(rows).error();
+    if (!rows) return Shown(rows.error());
     answer.rows_ = std::move(rows).value();
   } catch (const simdjson::simdjson_error& error) {
     return Malformed(error.what());

@@ -7,16 +7,11 @@
 -- Arrivals do not depend on how many instances there are, so that no answer of this policy feeds
 -- back into its own input: it needs no cooldown to be stable, only a window before it scales in.
 
-local arrivals = metric "arrivals"
-local target = param "target_rps"
-local tolerance = param("tolerance", 0.1)
+local check = require "autoscale.check"
 
-if type(target) ~= "number" or target <= 0 then
-  error("target_rps must be a number above 0")
-end
-if type(tolerance) ~= "number" or tolerance < 0 or tolerance >= 1 then
-  error("tolerance must be a number of at least 0 and below 1")
-end
+local arrivals = metric "arrivals"
+local target = check.number("target_rps", param "target_rps", {above = 0})
+local tolerance = check.number("tolerance", param("tolerance", 0.1), {min = 0, below = 1})
 
 local needed = arrivals.value / target
 local off = math.abs(needed - capacity.desired)

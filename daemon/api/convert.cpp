@@ -30,7 +30,7 @@ constexpr Wire Shift(Model value) {
   return static_cast<Wire>(static_cast<int>(value) + 1);
 }
 static_assert(Shift<v1::Unit>(Unit::kCount) == v1::UNIT_COUNT);
-static_assert(Shift<v1::SampleState>(SampleState::kError) == v1::SAMPLE_STATE_ERROR);
+static_assert(Shift<v1::SampleState>(SampleState::kImplausible) == v1::SAMPLE_STATE_IMPLAUSIBLE);
 static_assert(Shift<v1::ProposalKind>(ProposalKind::kTrack) == v1::PROPOSAL_KIND_TRACK);
 // HoldCause has its own zero: not a hold.
 static_assert(static_cast<int>(HoldCause::kFault) == v1::HOLD_CAUSE_FAULT);
@@ -60,6 +60,9 @@ void Set(v1::Instance* out, const InstanceView& view) {
   out->set_detail(Utf8(view.detail));
   Set(out->mutable_since(), view.since);
   if (view.in_flight >= 0) out->set_in_flight(view.in_flight);
+  out->set_protected_(view.is_protected);
+  if (view.protected_until) Set(out->mutable_protected_until(), *view.protected_until);
+  out->set_protect_reason(Utf8(view.protect_reason));
 }
 
 void Set(v1::Gateway* out, const GatewayView& view) {
@@ -103,7 +106,14 @@ grpc::StatusCode CodeOf(ErrorKind kind) {
     case ErrorKind::kConflict:
       return grpc::StatusCode::ABORTED;
     case ErrorKind::kExhausted:
+    case ErrorKind::kThrottled:
       return grpc::StatusCode::RESOURCE_EXHAUSTED;
+    case ErrorKind::kBlocked:
+      return grpc::StatusCode::FAILED_PRECONDITION;
+    case ErrorKind::kOutOfRange:
+      return grpc::StatusCode::OUT_OF_RANGE;
+    case ErrorKind::kForbidden:
+      return grpc::StatusCode::PERMISSION_DENIED;
     case ErrorKind::kInternal:
       break;
   }
@@ -128,6 +138,8 @@ v1::Service ToProto(const ServiceView& view) {
   if (view.last_change) Set(out.mutable_last_change(), *view.last_change);
   out.set_last_reason(Utf8(view.last_reason));
   out.set_problem(Utf8(view.problem));
+  out.set_breaker(view.breaker);
+  out.set_cost_per_hour(view.cost_per_hour);
   for (const InstanceView& instance : view.instances) Set(out.add_instances(), instance);
   for (const GatewayView& gateway : view.gateways) Set(out.add_gateways(), gateway);
   return out;
@@ -167,6 +179,38 @@ v1::Record ToProto(const DecisionRecord& record) {
     v1::Action* to = out.add_actions();
     Set(to->mutable_at(), action.at);
     to->set_text(Utf8(action.text));
+  }
+  return out;
+}
+
+v1::Shadow ToProto(const ShadowView& view) {
+  const ShadowAccount& account = view.account;
+  v1::Shadow out;
+  out.set_service(Utf8(view.service));
+  out.set_live_policy(Utf8(view.live_policy));
+  out.set_policy(Utf8(view.policy));
+  Set(out.mutable_since(), account.since);
+  if (account.evaluations > 0) Set(out.mutable_last(), account.last);
+  out.set_evaluations(account.evaluations);
+  out.set_agreed(account.agreed);
+  out.set_more(account.more);
+  out.set_fewer(account.fewer);
+  out.set_stays(account.stays);
+  out.set_moves(account.moves);
+  out.set_faults(account.faults);
+  out.set_fault(Utf8(account.fault));
+  out.set_hours(account.hours);
+  out.set_live_instance_hours(account.live_instance_hours);
+  out.set_instance_hours(account.instance_hours);
+  out.set_cost_per_hour(view.cost_per_hour);
+  for (const ShadowExample& example : account.examples) {
+    v1::ShadowExample* to = out.add_examples();
+    Set(to->mutable_at(), example.at);
+    to->set_before(example.before);
+    to->set_live(example.live);
+    to->set_shadow(example.shadow);
+    to->set_live_reason(Utf8(example.live_reason));
+    to->set_shadow_reason(Utf8(example.shadow_reason));
   }
   return out;
 }

@@ -16,6 +16,8 @@ namespace autoscale {
 v1::Service ToProto(const ServiceView& view);
 v1::Record ToProto(const DecisionRecord& record);
 
+v1::Shadow ToProto(const ShadowView& view);
+
 // The status travels in headers that receivers bound to 8 KiB, so that a long message is cut at a
 // line's end, and says so.
 grpc::Status ToGrpc(const Error& error);

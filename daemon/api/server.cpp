@@ -2,28 +2,34 @@
 
 #include <grp.h>
 #include <grpcpp/grpcpp.h>
+#include <grpcpp/server_posix.h>
 #include <sys/stat.h>
 #include <sys/un.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
 #include <cerrno>
 #include <chrono>
+#include <nlohmann/json.hpp>
 #include <system_error>
 #include <vector>
 
 #include "autoscale/v1/control.grpc.pb.h"
 #include "daemon/api/convert.h"
 #include "daemon/api/lock_file.h"
+#include "net/listener.h"
 
 namespace autoscale {
 namespace {
 
 constexpr int kMaxRequestBytes = 64 << 10;  // a request is a name and a sentence
 constexpr int kMaxThreads = 16;             // calls at once; more are RESOURCE_EXHAUSTED
+constexpr int kIdleMillis = 60'000;         // of a connection without a call, until it is closed
 constexpr int kDefaultHistory = 20;         // records, when the caller does not say
 constexpr int kMaxHistory = 1000;           // records, about 2 KiB each
 constexpr size_t kMaxReasonBytes = 500;
+constexpr double kLongestProtection = 365 * 86400;        // seconds
 constexpr auto kShutdownGrace = std::chrono::seconds(1);  // for calls under way, then cancelled
 
 // Metadata by which a client tells a failure the daemon answered from one of the transport.
@@ -43,6 +49,13 @@ grpc::Status Answer(grpc::ServerContext* context, const Status& status) {
 Status CheckName(const std::string& service) {
   if (service.empty()) return Error{ErrorKind::kInvalid, "name a service"};
   return Ok{};
+}
+
+Status CheckReason(const std::string& reason) {
+  if (reason.size() <= kMaxReasonBytes) return Ok{};
+  return Error{ErrorKind::kInvalid, "the reason has " + std::to_string(reason.size()) +
+                                        " bytes; at most " + std::to_string(kMaxReasonBytes) +
+                                        " are kept"};
 }
 
 class ControlService final : public v1::Control::Service {
@@ -71,6 +84,34 @@ class ControlService final : public v1::Control::Service {
     return grpc::Status::OK;
   }
 
+  grpc::Status GetInputs(grpc::ServerContext* context, const v1::GetInputsRequest* request,
+                         v1::GetInputsResponse* response) override {
+    if (request->what_case() == v1::GetInputsRequest::WHAT_NOT_SET ||
+        (request->has_service() && request->service().empty())) {
+      return Refuse(context, {ErrorKind::kInvalid, "name a service or a decision"});
+    }
+    auto record = request->has_service() ? surface_.Inputs(request->service())
+                                         : surface_.InputsOfDecision(request->decision_id());
+    if (!record) return Refuse(context, record.error());
+    response->set_record(ToJson(*record).dump());
+    if (!record->inputs) return grpc::Status::OK;
+    response->set_inputs(Encode(*record->inputs));
+    const Basis& basis = record->inputs->basis;
+    if (!basis.rules) return grpc::Status::OK;
+    response->set_basis(Encode(basis));
+    response->set_source(EncodeSource(basis));
+    return grpc::Status::OK;
+  }
+
+  grpc::Status GetShadow(grpc::ServerContext* context, const v1::GetShadowRequest* request,
+                         v1::GetShadowResponse* response) override {
+    if (const Status named = CheckName(request->service()); !named) return Answer(context, named);
+    auto view = surface_.ReadShadow(request->service());
+    if (!view) return Refuse(context, view.error());
+    *response->mutable_shadow() = ToProto(*view);
+    return grpc::Status::OK;
+  }
+
   grpc::Status History(grpc::ServerContext* context, const v1::HistoryRequest* request,
                        v1::HistoryResponse* response) override {
     const int limit = request->limit() == 0 ? kDefaultHistory : request->limit();
@@ -88,12 +129,7 @@ class ControlService final : public v1::Control::Service {
   grpc::Status Pause(grpc::ServerContext* context, const v1::PauseRequest* request,
                      v1::PauseResponse*) override {
     if (const Status named = CheckName(request->service()); !named) return Answer(context, named);
-    if (request->reason().size() > kMaxReasonBytes) {
-      return Refuse(context,
-                    {ErrorKind::kInvalid,
-                     "the reason has " + std::to_string(request->reason().size()) +
-                         " bytes; at most " + std::to_string(kMaxReasonBytes) + " are kept"});
-    }
+    if (const Status fits = CheckReason(request->reason()); !fits) return Answer(context, fits);
     return Answer(context, surface_.Pause(request->service(), request->reason()));
   }
 
@@ -103,9 +139,26 @@ class ControlService final : public v1::Control::Service {
     return Answer(context, surface_.Resume(request->service()));
   }
 
-  grpc::Status Reload(grpc::ServerContext* context, const v1::ReloadRequest*,
+  grpc::Status Protect(grpc::ServerContext* context, const v1::ProtectRequest* request,
+                       v1::ProtectResponse*) override {
+    if (const Status named = CheckName(request->service()); !named) return Answer(context, named);
+    if (const Status fits = CheckReason(request->reason()); !fits) return Answer(context, fits);
+    if (!(request->duration() >= 0 && request->duration() <= kLongestProtection)) {
+      return Refuse(context, {ErrorKind::kInvalid, "protect for up to a year, or without an end"});
+    }
+    std::optional<Millis> duration;
+    if (request->off()) {
+      duration = Millis(0);
+    } else if (request->duration() > 0) {
+      duration = std::max(FromSeconds(request->duration()), Millis(1));
+    }
+    return Answer(context, surface_.Protect(request->service(), request->instance(), duration,
+                                            request->reason()));
+  }
+
+  grpc::Status Reload(grpc::ServerContext* context, const v1::ReloadRequest* request,
                       v1::ReloadResponse* response) override {
-    auto report = surface_.Reload();
+    auto report = surface_.Reload(request->may_remove_all());
     if (!report) return Refuse(context, report.error());
     response->set_services(report->services);
     response->set_added(report->added);
@@ -182,21 +235,6 @@ Status RemoveStaleSocket(const std::string& path) {
   return Ok{};
 }
 
-// gRPC reads addresses as URIs.
-std::string UnixAddress(const std::string& path) {
-  constexpr std::string_view kDigits = "0123456789ABCDEF";
-  std::string address = "unix:";
-  for (const char c : path) {
-    const auto byte = static_cast<unsigned char>(c);
-    if (std::isalnum(byte) != 0 || std::string_view("/._-~").find(c) != std::string_view::npos) {
-      address += c;
-    } else {
-      address += {'%', kDigits[byte >> 4], kDigits[byte & 15]};
-    }
-  }
-  return address;
-}
-
 // Group before mode: for no moment may the former group enter.
 Status SetAccess(const ControlSpec& spec, gid_t gid) {
   const char* path = spec.socket.c_str();
@@ -212,22 +250,17 @@ Status SetAccess(const ControlSpec& spec, gid_t gid) {
   return Ok{};
 }
 
-// Listens with a mask that lets only the daemon's own user connect until SetAccess has run. The
-// mask is the whole process's, but all it does to a file made meanwhile is keep it private.
-std::unique_ptr<grpc::Server> Listen(const std::string& path, ControlService& service) {
+// Without a port: connections come from the listener.
+std::unique_ptr<grpc::Server> Serve(ControlService& service) {
   grpc::ServerBuilder builder;
-  builder.AddListeningPort(UnixAddress(path), grpc::InsecureServerCredentials());
   builder.RegisterService(&service);
   builder.SetMaxReceiveMessageSize(kMaxRequestBytes);
-  builder.AddChannelArgument(GRPC_ARG_ALLOW_REUSEPORT, 0);
   builder.AddChannelArgument(GRPC_ARG_MAX_CONCURRENT_STREAMS, kMaxThreads);
+  builder.AddChannelArgument(GRPC_ARG_MAX_CONNECTION_IDLE_MS, kIdleMillis);
   builder.SetResourceQuota(grpc::ResourceQuota("control").SetMaxThreads(kMaxThreads));
   builder.SetSyncServerOption(grpc::ServerBuilder::SyncServerOption::NUM_CQS, 1);
   builder.SetSyncServerOption(grpc::ServerBuilder::SyncServerOption::MAX_POLLERS, 2);
-  const mode_t before = umask(0077);
-  auto server = builder.BuildAndStart();
-  umask(before);
-  return server;
+  return builder.BuildAndStart();
 }
 
 }  // namespace
@@ -235,16 +268,14 @@ std::unique_ptr<grpc::Server> Listen(const std::string& path, ControlService& se
 struct ControlServer::State {
   explicit State(ControlSurface& surface) : service(surface) {}
   ~State() {
+    listener.reset();  // first: what it takes it hands to the server
     if (server) server->Shutdown(std::chrono::system_clock::now() + kShutdownGrace);
-    server.reset();
-    if (listening) unlink(path.c_str());
   }
 
   std::unique_ptr<LockFile> lock;  // let go last
-  std::string path;
-  bool listening = false;
   ControlService service;
   std::unique_ptr<grpc::Server> server;
+  std::unique_ptr<Listener> listener;
 };
 
 Result<std::unique_ptr<ControlServer>> ControlServer::Start(const ControlSpec& spec,
@@ -260,14 +291,16 @@ Result<std::unique_ptr<ControlServer>> ControlServer::Start(const ControlSpec& s
 
   auto state = std::make_unique<State>(surface);
   state->lock = std::move(lock).value();
-  state->path = spec.socket;
-  state->server = Listen(spec.socket, state->service);
-  if (!state->server) {
-    return Error{ErrorKind::kUnavailable,
-                 "cannot listen at " + spec.socket + "; may this user write to its folder?"};
-  }
-  state->listening = true;
+  state->server = Serve(state->service);
+  if (!state->server) return Error{ErrorKind::kInternal, "gRPC does not start"};
+  auto listener = Listener::AtPath(spec.socket);
+  if (!listener) return listener.error();
+  state->listener = std::move(listener).value();
   if (Status set = SetAccess(spec, *gid); !set) return set.error();
+  const Status started = state->listener->Start([server = state->server.get()](int connection) {
+    grpc::AddInsecureChannelFromFd(server, connection);
+  });
+  if (!started) return started.error();
   return std::unique_ptr<ControlServer>(new ControlServer(std::move(state)));
 }
 

@@ -1,10 +1,14 @@
 // The controller's answers to people and to telemetry: each crosses to the tick thread and back.
 #include <algorithm>
+#include <atomic>
 #include <future>
 #include <map>
 
 #include "daemon/controller/controller.h"
+#include "daemon/controller/leaving.h"
+#include "daemon/controller/shadow.h"
 #include "daemon/telemetry/log.h"
+#include "net/fault_point.h"
 
 namespace autoscale {
 namespace {
@@ -30,15 +34,24 @@ std::string Closest(const std::string& name, const std::vector<std::string>& kno
   return text;
 }
 
+const StageRecord* FindStage(const Decision& decision, std::string_view name) {
+  const auto found = std::find_if(decision.stages.begin(), decision.stages.end(),
+                                  [name](const StageRecord& stage) { return stage.name == name; });
+  return found == decision.stages.end() ? nullptr : &*found;
+}
+
 }  // namespace
 
 template <typename T>
 Result<T> Controller::OnTickThread(std::function<Result<T>()> function) {
   auto promise = std::make_shared<std::promise<Result<T>>>();
   std::future<Result<T>> answer = promise->get_future();
-  options_.courier.ToTick(
-      [promise, function = std::move(function)] { promise->set_value(function()); });
-  if (answer.wait_for(kAnswerWithin) != std::future_status::ready) {
+  // Taken by whoever comes first: what was given up is not carried out later.
+  auto taken = std::make_shared<std::atomic<bool>>(false);
+  options_.courier.ToTick([promise, taken, function = std::move(function)] {
+    if (!taken->exchange(true)) promise->set_value(function());
+  });
+  if (answer.wait_for(kAnswerWithin) != std::future_status::ready && !taken->exchange(true)) {
     return Error{ErrorKind::kUnavailable, "the daemon is busy and did not answer within 5s"};
   }
   return answer.get();
@@ -66,6 +79,7 @@ ServiceView Controller::ViewOf(const Service& service) const {
   view.last_change = service.last_change;
   view.last_reason = service.decision.reason;
   options_.fleet.Describe(service.spec->name, view);
+  view.cost_per_hour = service.spec->cost_per_hour * view.capacity.desired;
   if (!view.problem.empty()) return view;
   if (!service.last_tick) {
     view.problem = "waiting for the provider to tell what exists";
@@ -74,6 +88,11 @@ ServiceView Controller::ViewOf(const Service& service) const {
     view.problem = service.proposal.reason;
   } else if (!store_problem_.empty()) {
     view.problem = store_problem_;
+  } else if (const StageRecord* cost = FindStage(service.decision, kCost)) {
+    view.problem = "protection.cost_per_hour keeps it at " + std::to_string(cost->after) +
+                   " instead of " + std::to_string(cost->before) + ": " + cost->reason;
+  } else {
+    view.problem = derived_.ProblemOf(*service.spec);
   }
   return view;
 }
@@ -102,7 +121,8 @@ Result<DecisionRecord> Controller::ReadLast(const std::string& name) {
                                               "' has not been evaluated yet: its provider has not "
                                               "told what exists, or its first tick is under way"};
   }
-  DecisionRecord record = RecordOf(*service, service->last_stored);
+  DecisionRecord record =
+      RecordOf(*service, service->kept ? service->last_stored : 0, options_.policy_limits);
   if (service->open) {
     record.actions = service->open->actions;
   } else {
@@ -120,18 +140,61 @@ Result<DecisionRecord> Controller::Explain(const std::string& service) {
   return OnTickThread<DecisionRecord>([this, service] { return ReadLast(service); });
 }
 
+Result<DecisionRecord> Controller::ReadById(int64_t id) {
+  for (const Service* service : open_) {
+    if (service->open && service->open->id == id) return *service->open;
+  }
+  auto stored = options_.store.ReadDecision(id);
+  if (!stored.ok()) return std::move(stored).error();
+  if (!*stored) {
+    return Error{ErrorKind::kNotFound, "no decision " + std::to_string(id) +
+                                           " is stored; `autoscalectl history` lists them"};
+  }
+  return **std::move(stored);
+}
+
 Result<DecisionRecord> Controller::ExplainDecision(int64_t id) {
+  return OnTickThread<DecisionRecord>([this, id] { return ReadById(id); });
+}
+
+Result<DecisionRecord> Controller::Inputs(const std::string& name) {
+  return OnTickThread<DecisionRecord>([this, name]() -> Result<DecisionRecord> {
+    const Service* service = FindService(name);
+    if (service != nullptr && service->last_tick && !service->decided) {
+      return Error{ErrorKind::kUnavailable,
+                   "service '" + name +
+                       "' has not been decided on since the configuration was loaded again: try "
+                       "after its next tick"};
+    }
+    return ReadLast(name);
+  });
+}
+
+Result<DecisionRecord> Controller::InputsOfDecision(int64_t id) {
   return OnTickThread<DecisionRecord>([this, id]() -> Result<DecisionRecord> {
-    for (const Service* service : open_) {
-      if (service->open && service->open->id == id) return *service->open;
+    auto record = ReadById(id);
+    if (!record.ok()) return record;
+    if (record->inputs == nullptr || record->inputs->basis.rules != nullptr) return record;
+    auto basis = options_.store.ReadBasis(record->inputs->basis_hash);
+    if (!basis.ok()) return std::move(basis).error();
+    if (!*basis) return record;
+    auto inputs = std::make_shared<DecisionInputs>(*record->inputs);
+    inputs->basis = **std::move(basis);
+    record->inputs = std::move(inputs);
+    return record;
+  });
+}
+
+Result<ShadowView> Controller::ReadShadow(const std::string& name) {
+  return OnTickThread<ShadowView>([this, name]() -> Result<ShadowView> {
+    const Service* service = FindService(name);
+    if (service == nullptr) return NoSuchService(name);
+    if (!service->shadow) {
+      return Error{ErrorKind::kNotFound,
+                   "service '" + name + "' has no shadow; `shadow: {policy: FILE}` in " +
+                       service->spec->file + " has another policy tried beside its own"};
     }
-    auto stored = options_.store.ReadDecision(id);
-    if (!stored.ok()) return std::move(stored).error();
-    if (!*stored) {
-      return Error{ErrorKind::kNotFound, "no decision " + std::to_string(id) +
-                                             " is stored; `autoscalectl history` lists them"};
-    }
-    return **std::move(stored);
+    return service->shadow->View(*service);
   });
 }
 
@@ -149,6 +212,11 @@ Result<std::vector<DecisionRecord>> Controller::History(const std::string& servi
   });
 }
 
+Error Controller::NotStoredYet() const {
+  return {ErrorKind::kUnavailable,
+          "in force, but not stored yet, and a restart would forget it: " + store_problem_};
+}
+
 Status Controller::SetPaused(const std::string& name, bool paused, const std::string& reason) {
   return OnTickThread<Ok>([this, name, paused, reason]() -> Status {
     Service* service = FindService(name);
@@ -157,12 +225,8 @@ Status Controller::SetPaused(const std::string& name, bool paused, const std::st
     service->pause_reason = reason;
     batch_.services.push_back(RowOf(*service));
     Journal(options_.clock.Now());
-    if (!store_problem_.empty()) {
-      return Error{ErrorKind::kUnavailable,
-                   "in force, but not stored yet, and a restart would "
-                   "forget it: " +
-                       store_problem_};
-    }
+    if (!store_problem_.empty()) return NotStoredYet();
+    ReachFaultPoint(paused ? FaultPoint::kPauseStored : FaultPoint::kResumeStored);
     LogInfo(paused ? "paused" : "resumed", {{"service", name}, {"reason", reason}});
     return Ok{};
   });
@@ -172,7 +236,31 @@ Status Controller::Pause(const std::string& service, const std::string& reason) 
   return SetPaused(service, true, reason.empty() ? "no reason given" : reason);
 }
 
-Status Controller::Resume(const std::string& service) { return SetPaused(service, false, ""); }
+Status Controller::Resume(const std::string& service) {
+  Status closed = OnTickThread<Ok>([this, service]() -> Status {
+    options_.fleet.CloseBreaker(service);
+    return Ok{};
+  });
+  return closed.ok() ? SetPaused(service, false, "") : closed;
+}
+
+Status Controller::Protect(const std::string& name, const std::string& instance,
+                           std::optional<Millis> duration, const std::string& reason) {
+  return OnTickThread<Ok>([this, name, instance, duration, reason]() -> Status {
+    if (FindService(name) == nullptr) return NoSuchService(name);
+    const TimePoint now = options_.clock.Now();
+    const bool off = duration && duration->count() == 0;
+    const TimePoint until = off ? TimePoint{} : duration ? now + *duration : kForever;
+    if (Status done = options_.fleet.Protect(name, instance, until, off ? "" : reason); !done) {
+      return done;
+    }
+    Journal(now);
+    if (!store_problem_.empty()) return NotStoredYet();
+    LogInfo(off ? "protection taken off" : "protected",
+            {{"service", name}, {"instance", instance}, {"reason", reason}});
+    return Ok{};
+  });
+}
 
 // --- Reload ---
 
@@ -190,7 +278,9 @@ std::optional<Error> Controller::FindUnknownGateway(const std::vector<ServiceSpe
   return std::nullopt;
 }
 
-Result<ReloadReport> Controller::Reload() {
+Result<ReloadReport> Controller::Reload(bool may_remove_all) {
+  // One after the other, lest an older reading of the files comes last.
+  const std::lock_guard lock(reloading_);
   LoadResult loaded = options_.load();
   if (!loaded.ok()) {
     ++options_.counters.reload_errors;
@@ -202,14 +292,15 @@ Result<ReloadReport> Controller::Reload() {
     LogError("the configuration has faults; the one in force stays", {{"faults", faults}});
     return Error{ErrorKind::kInvalid, faults};
   }
-  if (auto unknown = FindUnknownGateway(loaded.configuration.services)) {
-    ++options_.counters.reload_errors;
-    return *std::move(unknown);
-  }
   auto specs = std::make_shared<std::vector<ServiceSpec>>(std::move(loaded.configuration.services));
   auto report = OnTickThread<ReloadReport>(
-      [this, specs]() -> Result<ReloadReport> { return Replace(std::move(*specs)); });
-  if (!report.ok()) return report;
+      [this, specs, may_remove_all] { return ReplaceAll(std::move(*specs), may_remove_all); });
+  if (!report.ok()) {
+    ++options_.counters.reload_errors;
+    LogError("the configuration is refused; the one in force stays",
+             {{"faults", report.error().message}});
+    return report;
+  }
   ++options_.counters.reloads;
   for (const Diagnostic& diagnostic : loaded.diagnostics) {
     report->warnings.push_back(ToString(diagnostic));
@@ -221,15 +312,41 @@ Result<ReloadReport> Controller::Reload() {
   return report;
 }
 
-ReloadReport Controller::Replace(std::vector<ServiceSpec> specs) {
+// Two members must not publish one upstream, also not while the former owner is still leaving.
+std::optional<Error> Controller::FindTakenUpstream(const std::vector<ServiceSpec>& specs) const {
+  for (const ServiceSpec& spec : specs) {
+    if (spec.dry_run) continue;
+    for (const GatewayUse& use : spec.gateways) {
+      const std::string owner = options_.fleet.OwnerOf(use.gateway, use.upstream);
+      if (owner.empty() || owner == spec.name) continue;
+      const std::string what = spec.file + ":" + std::to_string(spec.line) + ": upstream '" +
+                               use.upstream + "' of gateway '" + use.gateway + "' is still ";
+      if (ConfiguredName(owner) == spec.name) {
+        return Error{ErrorKind::kInvalid, what + "being emptied; reload again in a moment"};
+      }
+      return Error{ErrorKind::kInvalid,
+                   what + "published by service '" + ConfiguredName(owner) +
+                       "'; take it away there, reload, and give it to '" + spec.name +
+                       "' with a second reload, once what used it has drained"};
+    }
+  }
+  return std::nullopt;
+}
+
+Result<ReloadReport> Controller::ReplaceAll(std::vector<ServiceSpec> specs, bool may_remove_all) {
+  if (specs.empty() && !services_.empty() && !may_remove_all) {
+    return Error{ErrorKind::kInvalid,
+                 "no service is configured any more, and all " + std::to_string(services_.size()) +
+                     " would be drained and stopped: is the folder of services there? If it is "
+                     "meant, `autoscalectl reload --remove-all`"};
+  }
+  if (auto unknown = FindUnknownGateway(specs)) return *std::move(unknown);
+  if (auto taken = FindTakenUpstream(specs)) return *std::move(taken);
   ReloadReport report{.services = static_cast<int>(specs.size())};
-  std::map<std::string, bool> wanted;
+  std::unordered_set<std::string> wanted;
   for (ServiceSpec& spec : specs) {
-    wanted[spec.name] = true;
-    const Service* known = FindService(spec.name);
-    if (known != nullptr && known->spec->content_hash == spec.content_hash) continue;
-    ++(known == nullptr ? report.added : report.changed);
-    Put(std::make_shared<const ServiceSpec>(std::move(spec)), nullptr, {});
+    wanted.insert(spec.name);
+    Replace(std::move(spec), report);
   }
   std::erase_if(services_, [&](const std::unique_ptr<Service>& service) {
     const std::string name = service->spec->name;
@@ -238,11 +355,54 @@ ReloadReport Controller::Replace(std::vector<ServiceSpec> specs) {
     Close(*service);
     open_.erase(service.get());
     by_name_.erase(name);
+    if (service->spec->dry_run) {
+      absent_[name].row = RowOf(*service);
+    } else {
+      Leave(*service->spec, RowOf(*service));
+    }
     options_.fleet.Remove(name);
+    ReachFaultPoint(FaultPoint::kRemovalBegun);
     return true;
   });
   if (report.added + report.changed + report.removed > 0) Regroup(options_.clock.Now());
+  ReachFaultPoint(FaultPoint::kReloaded);
   return report;
+}
+
+// One specification, new or changed or neither.
+void Controller::Replace(ServiceSpec spec, ReloadReport& report) {
+  const Service* known = FindService(spec.name);
+  if (known != nullptr && known->spec->content_hash == spec.content_hash) return;
+  ++(known == nullptr ? report.added : report.changed);
+  // A new one may be an old one that has not gone yet.
+  const Member* member = options_.fleet.Find(spec.name);
+  const auto before = member == nullptr ? nullptr : member->spec;
+  const auto now = std::make_shared<const ServiceSpec>(std::move(spec));
+  const bool added = known == nullptr;
+  auto absent = absent_.extract(now->name);
+  auto left = leaving_.extract(now->name);
+  if (!left.empty()) {  // how many there are to be says only what is found of it
+    ServiceRow& row = left.mapped();
+    row.history.Resume(options_.clock.Now());
+    row.breaker.clear();  // the new specification may be the remedy
+    Put(now, &row, {});
+  } else if (absent.empty()) {
+    Put(now, nullptr, {});
+  } else {
+    LogInfo("configured again: it goes on from what is stored of it", {{"service", now->name}});
+    TakeUp(now, std::move(absent.mapped()), options_.clock.Now());
+  }
+  PutShadow(*FindService(now->name), nullptr);
+  if (added) batch_.services.push_back(RowOf(*FindService(now->name)));  // it does not leave
+  if (before != nullptr && !before->dry_run && !now->dry_run) DropUpstreams(*before, *now);
+}
+
+// Stored before anything of it is undone: a crash in the middle goes on with it.
+void Controller::Leave(const ServiceSpec& spec, const ServiceRow& row) {
+  batch_.services.push_back(row);
+  batch_.services.back().desired = 0;
+  batch_.services.back().leaving = EncodeLeaving(spec);
+  leaving_[spec.name] = batch_.services.back();
 }
 
 // --- Telemetry ---
@@ -264,11 +424,20 @@ std::vector<ServiceGauges> Controller::Gauges() {
       gauges.dry_run = view.dry_run;
       gauges.paused = view.paused;
       gauges.problem = !view.problem.empty();
+      gauges.breaker = view.breaker;
+      gauges.quarantined = service->quarantined;
+      gauges.cost_per_hour = view.dry_run ? 0 : view.cost_per_hour;
+      gauges.holding = service->proposal.cause == HoldCause::kMetric ||
+                       service->proposal.cause == HoldCause::kFault;
+      if (service->shadow) service->shadow->Gauge(gauges);
       for (size_t i = 0; i < service->samples.size(); ++i) {
         const Sample& sample = service->samples[i];
         gauges.metrics.push_back({.name = service->spec->metrics[i].spec->name,
                                   .value = sample.value,
-                                  .fresh = sample.state == SampleState::kFresh});
+                                  .state = sample.state,
+                                  .age_s = sample.age_s,
+                                  .coverage = sample.coverage,
+                                  .substituted = sample.substituted});
       }
     }
     return all;
@@ -284,8 +453,9 @@ std::string Controller::Unready() {
 }
 
 std::string Controller::Unhealthy() {
-  auto answer =
-      OnTickThread<std::string>([this]() -> Result<std::string> { return store_problem_; });
+  auto answer = OnTickThread<std::string>([this]() -> Result<std::string> {
+    return store_problem_.empty() ? options_.store.problem() : store_problem_;
+  });
   return answer.ok() ? *answer : answer.error().message;
 }
 

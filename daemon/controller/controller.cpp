@@ -3,22 +3,25 @@
 #include <algorithm>
 #include <utility>
 
+#include "daemon/controller/case.h"
 #include "daemon/controller/group.h"
 #include "daemon/memory.h"
 #include "daemon/metrics/collect.h"
 #include "daemon/telemetry/log.h"
-#include "engine/decision/decide.h"
+#include "net/fault_point.h"
 
 namespace autoscale {
 namespace {
 
 // Of an interval, what may pass until the answers must be in.
 constexpr double kDeadlineShare = 0.8;
+constexpr Millis kLongestGrace{100};
 constexpr Millis kLongestPatience{1000};
+constexpr Millis kLongPass{500};                      // after it no other group is begun
+constexpr Millis kTooOld = std::chrono::seconds(60);  // longer than any evaluation takes
 constexpr Millis kStoreRetry{1000};
 constexpr Millis kUnobservedRetry{20};
-constexpr Millis kPruneEvery = std::chrono::minutes(10);
-constexpr int kDecisionsKept = 1000;       // a service
+constexpr Millis kTidyEvery = std::chrono::minutes(10);
 constexpr size_t kActionsKept = 50;        // a decision
 constexpr int kDecisionsWaiting = 10'000;  // while the store fails
 
@@ -51,6 +54,7 @@ void KeepLast(std::vector<T>& rows, Key key) {
 void Compact(StoreBatch& batch) {
   KeepLast(batch.services, [](const ServiceRow& row) { return row.name; });
   KeepLast(batch.instances, [](const InstanceRow& row) { return row.service + '/' + row.id; });
+  KeepLast(batch.shadows, [](const ShadowRow& row) { return row.service; });
   KeepLast(batch.decisions, [](const DecisionRecord& record) { return record.id; });
   if (batch.decisions.size() > kDecisionsWaiting) {
     batch.decisions.erase(batch.decisions.begin(), batch.decisions.end() - kDecisionsWaiting);
@@ -59,32 +63,43 @@ void Compact(StoreBatch& batch) {
 
 }  // namespace
 
-// One service in one tick.
-struct Controller::Case {
-  Service* service = nullptr;
-  Evaluation evaluation;
-};
-
 Controller::Controller(ControllerOptions options)
-    : options_(std::move(options)), last_decision_(options_.store.last_decision_id()) {}
+    : options_(std::move(options)),
+      last_decision_(options_.store.last_decision_id()),
+      ledger_(options_.changes_per_minute),
+      derived_({options_.clock, options_.metrics, options_.counters, options_.query_timeout},
+               options_.models) {}
 Controller::~Controller() = default;
 
 void Controller::Step() {
   const TimePoint now = options_.clock.Now();
+  SkipGap(now);
   const auto began = std::chrono::steady_clock::now();
   bool ticked = false;
+  bool too_old = false;
+  std::vector<Service*> shadowed;
   for (auto& group : groups_) {
     if (now >= group->next) Begin(*group, now);
   }
-  for (auto& group : groups_) {
-    if (!IsComplete(*group, now)) continue;
-    std::vector<Case> cases = Collect(*group, now);
-    Evaluate(cases, now);
-    for (Case& one : cases) Decide(one, now);
+  for (Group* group : CompleteGroups(now)) {
     ticked = true;
+    if (!Work(*group, now)) {
+      too_old = true;
+      continue;
+    }
+    for (Service* service : group->services) {
+      if (service->shadow && service->last_tick == now) shadowed.push_back(service);
+    }
+    // The others have their turn in the next pass, so that this one ends while people, the fleet
+    // and systemd are still waiting for it.
+    if (std::chrono::steady_clock::now() - began > kLongPass) break;
   }
-  Journal(now);
+  if (too_old) options_.fleet.Forgive(now, options_.clock.Now());
+  Journal(options_.clock.Now());
   Conclude();
+  TryShadows(shadowed, now);
+  derived_.Step();
+  idle_since_ = options_.clock.Now();
   if (!ticked) return;
   options_.counters.tick_microseconds +=
       static_cast<uint64_t>(std::chrono::duration_cast<std::chrono::microseconds>(
@@ -92,10 +107,39 @@ void Controller::Step() {
                                 .count());
 }
 
+// Who has waited longest comes first.
+std::vector<Controller::Group*> Controller::CompleteGroups(TimePoint now) const {
+  std::vector<Group*> complete;
+  for (const auto& group : groups_) {
+    if (IsComplete(*group, now)) complete.push_back(group.get());
+  }
+  std::stable_sort(complete.begin(), complete.end(),
+                   [](const Group* a, const Group* b) { return a->deadline < b->deadline; });
+  return complete;
+}
+
+bool Controller::Work(Group& group, TimePoint now) {
+  std::vector<Case> cases = Collect(group, now);
+  ReachFaultPoint(FaultPoint::kTickCollected);
+  Evaluate(cases, now);
+  Foresee(cases, now);
+  ReachFaultPoint(FaultPoint::kTickEvaluated);
+  if (options_.clock.Now() - now > kTooOld) {
+    ++options_.counters.ticks_skipped;  // nobody acts on what was true before a suspend
+    return false;
+  }
+  Deal(cases, now);
+  for (Case& one : cases) Settle(one, now);
+  ReachFaultPoint(FaultPoint::kTickDecided);
+  return true;
+}
+
 void Controller::Finish() {
   for (Service* service : open_) Close(*service);
   open_.clear();
+  StoreShadows();
   Journal(options_.clock.Now());
+  ReachFaultPoint(FaultPoint::kShutdownJournaled);
 }
 
 Millis Controller::Patience() const {
@@ -104,12 +148,14 @@ Millis Controller::Patience() const {
   for (const auto& group : groups_) {
     next = std::min(next, group->next);
     if (group->running) next = std::min(next, group->deadline);
+    if (IsComplete(*group, now)) next = now;
   }
   if (!store_problem_.empty()) {
     next = std::min(next, std::max(store_retry_, now));  // nothing else can be done before
   } else if (const auto look = options_.fleet.NextLook(now)) {
     next = std::min(next, *look);
   }
+  if (const auto look = derived_.NextLook()) next = std::min(next, *look);
   return std::max(next - now, Millis(0));
 }
 
@@ -137,7 +183,8 @@ void Controller::Begin(Group& group, TimePoint now) {
   const Millis timeout = std::min(share, options_.query_timeout);
   group.running = true;
   ++group.round;
-  group.deadline = now + timeout;
+  // A little later than the queries give up, so that what they say of it is heard.
+  group.deadline = now + timeout + std::min(group.interval / 10, kLongestGrace);
   group.outstanding = group.plan.size();
   group.answers.clear();
   group.answers.resize(group.plan.size());
@@ -152,6 +199,7 @@ void Controller::Begin(Group& group, TimePoint now) {
                            --at->outstanding;
                          });
   }
+  ReachFaultPoint(FaultPoint::kTickBegun);
 }
 
 bool Controller::IsComplete(const Group& group, TimePoint now) const {
@@ -173,29 +221,19 @@ std::vector<Controller::Case> Controller::Collect(Group& group, TimePoint now) {
     service->samples.resize(service->spec->metrics.size());
     service->last_tick = now;
     service->capacity = CapacityOf(*member);
-    cases.push_back({.service = service});
+    cases.push_back(
+        {.service = service, .conditions = {.protected_instances = CountProtected(*member, now)}});
   }
   for (size_t i = 0; i < group.plan.size(); ++i) {
     Distribute(group, i, now);
     group.answers[i].reset();  // megabytes, for many services
   }
   TellOutage(group);
-  return cases;
-}
-
-// An outage is told when it begins, changes and ends; not by every query on every tick.
-void Controller::TellOutage(Group& group) {
-  if (group.failed > 0 && group.error != group.told) {
-    LogWarning("queries fail; what depends on them holds",
-               {{"failed", static_cast<int64_t>(group.failed)},
-                {"of", static_cast<int64_t>(group.plan.size())},
-                {"error", group.error}});
-    group.told = group.error;
-  } else if (group.failed == 0 && !group.told.empty()) {
-    LogInfo("queries are answered again");
-    group.told.clear();
+  for (const Case& one : cases) {
+    derived_.Fill(*one.service->spec, one.service->capacity, one.service->samples);
+    TellSamples(*one.service);
   }
-  group.failed = 0;
+  return cases;
 }
 
 // Hands each service its rows of one answer. Rows and uses are both in the order of their keys.
@@ -209,8 +247,8 @@ void Controller::Distribute(Group& group, size_t query, TimePoint now) {
     error = std::make_shared<const std::string>(answer->error().message);
   }
   if (error) {
-    ++group.failed;
-    group.error = *error;
+    const PlannedUse& use = planned.uses.front();
+    NoteFault(group, group.services[use.service]->spec->metrics[use.metric].spec->name, *error);
   }
   const Answer::Row* row = error ? nullptr : (*answer)->rows().data();
   const Answer::Row* const end = error ? nullptr : row + (*answer)->rows().size();
@@ -233,86 +271,14 @@ void Controller::Distribute(Group& group, size_t query, TimePoint now) {
   }
 }
 
-// --- Evaluate, decide ---
-
-void Controller::Evaluate(std::vector<Case>& cases, TimePoint now) {
-  std::vector<EvaluationRequest> requests;
-  requests.reserve(cases.size());
-  for (const Case& one : cases) {
-    const Service& service = *one.service;
-    requests.push_back({.policy = service.spec->policy,
-                        .snapshot = {.service = service.spec->name,
-                                     .now = now,
-                                     .capacity = service.capacity,
-                                     .bounds = service.spec->rules.bounds,
-                                     .metrics = service.spec->declared,
-                                     .samples = service.samples,
-                                     .params = &service.spec->params,
-                                     .state = service.policy_state}});
-  }
-  ticked_ |= !cases.empty();
-  std::vector<Evaluation> evaluations = options_.evaluator.Evaluate(requests);
-  options_.counters.evaluations += evaluations.size();
-  for (size_t i = 0; i < cases.size(); ++i) cases[i].evaluation = std::move(evaluations[i]);
-}
-
-void Controller::Decide(Case& one, TimePoint now) {
-  Service& service = *one.service;
-  const ScalingRules& rules = service.spec->rules;
-  bool changed = false;
-  if (one.evaluation.state && *one.evaluation.state != service.policy_state) {
-    service.policy_state = std::move(*one.evaluation.state);
-    changed = true;
-  }
-  service.proposal = std::move(one.evaluation.proposal);
-  const int recommended = service.decision.desired;
-  changed |= service.history.AddProposal(now, service.proposal.capacity);
-  service.decision =
-      autoscale::Decide(rules, service.proposal, service.capacity, now, service.history);
-  if (service.paused) {
-    const int wanted = service.decision.desired;
-    service.decision.desired = service.capacity.desired;
-    service.decision.stages.push_back({.name = kPause,
-                                       .before = wanted,
-                                       .after = service.capacity.desired,
-                                       .reason = "paused: " + service.pause_reason});
-    service.decision.reason += "; paused: " + service.pause_reason;
-  }
-  if (service.proposal.cause == HoldCause::kFault) ++options_.counters.policy_faults;
-  if (service.proposal.cause == HoldCause::kMetric) ++options_.counters.holds_for_metrics;
-
-  const int delta = service.decision.desired - service.capacity.desired;
-  if (delta != 0) options_.fleet.SetDesired(service.spec->name, service.decision.desired);
-  // A dry run recommends the same on each tick; as if it had acted, that is one change.
-  if (delta != 0 && !(service.spec->dry_run && service.decision.desired == recommended)) {
-    Apply(service, delta, now);
-    changed = true;
-  }
-  if (!service.spec->dry_run && service.desired != service.decision.desired) {
-    service.desired = service.decision.desired;
-    changed = true;
-  }
-  service.history.Forget(now, rules);
-  if (changed) batch_.services.push_back(RowOf(service));
-  const uint64_t outcome = OutcomeOf(service);
-  if (outcome == service.outcome && (delta == 0 || service.spec->dry_run)) return;
-  service.outcome = outcome;
-  Keep(service, delta != 0);
-}
-
-// A changed capacity: from now on it is what ought to be.
-void Controller::Apply(Service& service, int delta, TimePoint now) {
-  service.history.AddChange(now, delta);
-  service.last_change = now;
-  ++service.generation;
-  ++(delta > 0 ? options_.counters.decisions_out : options_.counters.decisions_in);
-}
+// --- Records ---
 
 // Gives the last tick's decision a number and a row. What comes of a change is gathered in its
 // record until all is settled; a hold in the meantime is kept beside it.
 void Controller::Keep(Service& service, bool gather) {
   service.last_stored = ++last_decision_;
-  DecisionRecord record = RecordOf(service, service.last_stored);
+  service.kept = true;
+  DecisionRecord record = RecordOf(service, service.last_stored, options_.policy_limits);
   batch_.decisions.push_back(record);
   if (gather) {
     Close(service);
@@ -336,7 +302,9 @@ void Controller::KeepEvent(Service& service, const std::string& text) {
   const Member* member = options_.fleet.Find(service.spec->name);
   const Capacity capacity = member == nullptr ? Capacity{} : CapacityOf(*member);
   ++last_decision_;
-  service.open = std::make_unique<DecisionRecord>(RecordOf(service, last_decision_));
+  service.open =
+      std::make_unique<DecisionRecord>(RecordOf(service, last_decision_, options_.policy_limits));
+  service.open->inputs.reset();  // nothing was decided
   service.open->at = options_.clock.Now();
   service.open->capacity = capacity;
   service.open->proposal = {.capacity = capacity.desired, .reason = text};
@@ -346,12 +314,33 @@ void Controller::KeepEvent(Service& service, const std::string& text) {
   open_.insert(&service);
 }
 
-// Stores an open decision again, with what came of it.
+// An open decision gets no more actions; those it has are stored.
 void Controller::Close(Service& service) {
-  if (service.open && !service.open->actions.empty()) {
-    batch_.decisions.push_back(std::move(*service.open));
-  }
+  if (noted_.erase(&service) > 0) batch_.decisions.push_back(std::move(*service.open));
   service.open.reset();
+}
+
+// What came of open decisions is stored as it comes: the account of a crash begins before it.
+void Controller::StoreActions() {
+  for (Service* service : noted_) batch_.decisions.push_back(*service->open);
+  noted_.clear();
+}
+
+void Controller::TakeBreakers() {
+  for (const std::string& name : options_.fleet.TakeBreakers()) {
+    Service* service = FindService(name);
+    const Member* member = options_.fleet.Find(name);
+    if (service == nullptr || member == nullptr) continue;
+    service->breaker = member->breaker;
+    service->breaker_since = member->breaker_since;
+    batch_.services.push_back(RowOf(*service));
+    if (service->breaker.empty()) {
+      LogInfo("the breaker is closed: the service is acted on again", {{"service", name}});
+    } else {
+      LogError("the breaker is open: nothing is acted on until a person has looked",
+               {{"service", name}, {"error", service->breaker}});
+    }
+  }
 }
 
 void Controller::Note(const std::string& name, std::string text) {
@@ -370,6 +359,7 @@ void Controller::Note(const std::string& name, std::string text) {
   LogInfo(text, {{"service", name}, {"decision", service->open->id}});
   if (service->open->actions.size() < kActionsKept) {
     service->open->actions.push_back({options_.clock.Now(), std::move(text)});
+    noted_.insert(service);
   }
 }
 
@@ -377,34 +367,61 @@ void Controller::Note(const std::string& name, std::string text) {
 
 void Controller::Journal(TimePoint now) {
   options_.fleet.Reconcile(now, batch_);
+  TakeBreakers();
+  StoreActions();
   if (!batch_.empty()) {
     if (now < store_retry_) return;
     batch_.now = now;
+    ReachFaultPoint(FaultPoint::kBatchComposed);
     if (const Status stored = options_.store.Commit(batch_); !stored.ok()) {
       // What is not stored is not done: the calls that follow from it wait.
       ++options_.counters.store_errors;
       store_retry_ = now + kStoreRetry;
       store_problem_ = stored.error().message;
-      LogError("nothing is acted on until it can be stored", {{"error", store_problem_}});
+      TellStore(store_problem_);
+      options_.fleet.Freeze(true);
       Compact(batch_);
       return;
     }
     ++options_.counters.store_commits;
     store_problem_.clear();
+    TellStore("");
+    options_.fleet.Freeze(false);
+    for (const ServiceRow& row : batch_.services) {
+      Service* service = FindService(row.name);
+      if (service != nullptr && (row.generation > 0 || row.desired > 0)) {
+        service->stored = row.desired;
+      }
+    }
     batch_ = {};
+    ReachFaultPoint(FaultPoint::kBatchCommitted);
   }
   options_.fleet.Act(now);
   for (const std::string& left : options_.fleet.TakeLeft()) {
+    ReachFaultPoint(FaultPoint::kRemovalFinished);
     batch_.removed_services.push_back(left);
+    leaving_.erase(left);
     LogInfo("removed: its instances have ended", {{"service", left}});
   }
-  if (now >= next_prune_) {
-    next_prune_ = now + kPruneEvery;
+  if (now >= next_tidy_) {
+    next_tidy_ = now + kTidyEvery;
     ReturnFreePages();
-    if (const Status pruned = options_.store.PruneDecisions(kDecisionsKept); !pruned.ok()) {
-      LogWarning("old decisions could not be dropped", {{"error", pruned.error().message}});
-    }
   }
+  if (const Status maintained = options_.store.Maintain(now); !maintained.ok()) {
+    LogWarning("the state database could not be maintained",
+               {{"error", maintained.error().message}});
+  }
+}
+
+// An outage of the store is told when it begins, changes and ends; not by every try.
+void Controller::TellStore(const std::string& problem) {
+  if (problem == store_told_) return;
+  if (problem.empty()) {
+    LogInfo("storing works again: what waited is acted on");
+  } else {
+    LogError("nothing is acted on until it can be stored", {{"error", problem}});
+  }
+  store_told_ = problem;
 }
 
 // Closes the decisions whose consequences have all come in.

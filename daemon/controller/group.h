@@ -23,9 +23,14 @@ struct Controller::Group {
   TimePoint deadline;
   size_t outstanding = 0;
   std::vector<std::optional<Result<Answer>>> answers;  // parallel to plan
-  size_t failed = 0;                                   // queries of the tick
-  std::string error;                                   // of the last of them
-  std::string told;  // what the log was told last; empty: all is well
+  // One way in which queries of the tick failed.
+  struct Fault {
+    std::string metric;  // one that met it
+    std::string error;
+    int64_t queries = 0;
+  };
+  std::vector<Fault> faults;
+  std::vector<Fault> told;  // what the log was told last; empty: all is well
 };
 
 }  // namespace autoscale

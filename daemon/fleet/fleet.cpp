@@ -4,6 +4,8 @@
 #include <utility>
 
 #include "daemon/fleet/channel.h"
+#include "daemon/fleet/sizing.h"
+#include "net/fault_point.h"
 
 namespace autoscale {
 namespace {
@@ -37,13 +39,20 @@ void Fleet::Put(std::shared_ptr<const ServiceSpec> spec, std::optional<int> desi
   Member& member = *slot;
   const bool fresh = member.spec == nullptr;
   const bool rehearsed = member.rehearsal;
+  const auto former = member.spec;
   std::vector<Link> old_links = std::exchange(member.links, {});
   if (!fresh) DropLinks(member, old_links);
   member.spec = std::move(spec);
   member.rehearsal = member.spec->dry_run;
-  member.leaving = false;
+  const bool left = std::exchange(member.leaving, false);
+  member.blind = false;
+  member.failures_allowed = options_.failures_allowed;
   const Adapters& adapters = member.rehearsal ? options_.recording : options_.live;
-  member.provider = adapters.providers.at(member.spec->provider);
+  if (!member.spec->provider.empty()) {
+    member.provider = adapters.providers.at(member.spec->provider);
+  } else {
+    member.observed = true;  // lists alone: there is nothing to be told
+  }
   BuildLinks(member, std::move(old_links));
   if (fresh) {
     member.known = desired.has_value();
@@ -54,7 +63,10 @@ void Fleet::Put(std::shared_ptr<const ServiceSpec> spec, std::optional<int> desi
                                   .phase = row.phase,
                                   .since = row.since,
                                   .deadline = row.deadline,
+                                  .protected_until = row.protected_until,
+                                  .protect_reason = std::move(row.protect_reason),
                                   .stored = true});
+      TakeUp(member.instances.back(), options_.clock.Now());
     }
     std::sort(member.instances.begin(), member.instances.end(),
               [](const Instance& a, const Instance& b) { return a.id < b.id; });
@@ -64,8 +76,81 @@ void Fleet::Put(std::shared_ptr<const ServiceSpec> spec, std::optional<int> desi
     for (Instance& instance : member.instances) instance.stored = false;
     member.known = false;
     member.observed = false;
+  } else {
+    autoscale::CloseBreaker(member);  // the new specification may be the remedy
+    if (member.sizing && former->target != nullptr &&
+        former->target->identity() != member.spec->target->identity()) {
+      // Another one's capacity: nothing is asked before it is known.
+      member.sizing.reset();
+      member.observed = false;
+      member.known = false;
+    }
+    // It is back before it was gone: with all that can still be taken back.
+    if (left) {
+      member.desired = static_cast<int>(std::count_if(
+          member.instances.begin(), member.instances.end(),
+          [](const Instance& i) { return Counts(i) || i.phase == InstancePhase::kDraining; }));
+    }
   }
   Observe({&member});
+}
+
+void Fleet::RestoreBreaker(const std::string& service, const std::string& why, TimePoint since) {
+  Member* member = FindMember(service);
+  if (member == nullptr || why.empty()) return;
+  member->breaker = why;
+  member->breaker_since = since;
+  member->breaker_stored = true;
+  member->failures = member->failures_allowed;
+  member->last_failure = since;
+}
+
+void Fleet::CloseBreaker(const std::string& service) {
+  Member* member = FindMember(service);
+  if (member == nullptr) return;
+  autoscale::CloseBreaker(*member);
+  Touch(service);
+}
+
+Status Fleet::Protect(const std::string& service, const std::string& id, TimePoint until,
+                      const std::string& reason) {
+  Member* member = FindMember(service);
+  std::string ids;
+  if (member != nullptr && member->sizing && !member->sizing->abilities.ends_exactly) {
+    return Error{ErrorKind::kInvalid, "the target of service '" + service +
+                                          "' chooses by itself which instances end: they can only "
+                                          "be protected there"};
+  }
+  if (member != nullptr) {
+    for (Instance& instance : member->instances) {
+      if (instance.id != id) {
+        ids += (ids.empty() ? "" : ", ") + instance.id;
+        continue;
+      }
+      if (!Counts(instance) && until > options_.clock.Now()) {
+        return Error{ErrorKind::kConflict, id + " is " + std::string(ToString(instance.phase)) +
+                                               " already: it cannot be kept any more"};
+      }
+      instance.protected_until = until;
+      instance.protect_reason = reason;
+      instance.stored = false;
+      Touch(service);
+      return Ok{};
+    }
+  }
+  return Error{ErrorKind::kNotFound, "service '" + service + "' has no instance '" + id + "'" +
+                                         (ids.empty() ? "" : "; it has " + ids)};
+}
+
+void Fleet::DrainBlindly(const std::string& service) {
+  if (Member* member = FindMember(service)) member->blind = true;
+}
+
+std::string Fleet::OwnerOf(const std::string& gateway, const std::string& upstream) const {
+  const auto channel = channels_.find({gateway, false});
+  if (channel == channels_.end()) return {};
+  const auto service = channel->second->services.find(upstream);
+  return service == channel->second->services.end() ? "" : service->second->spec->name;
 }
 
 void Fleet::Remove(const std::string& service) {
@@ -77,13 +162,15 @@ void Fleet::Remove(const std::string& service) {
     return;
   }
   member->leaving = true;
-  member->desired = 0;
+  // Instances that others started, for others to keep, are left as they are.
+  if (!member->sizing) member->desired = 0;
   Touch(service);
 }
 
 void Fleet::SetDesired(const std::string& service, int desired) {
   Member* member = FindMember(service);
   if (member == nullptr || member->desired == desired) return;
+  if (member->spec->owner == CapacityOwner::kExternal) return;  // a recommendation
   member->desired = desired;
   Touch(service);
 }
@@ -92,7 +179,8 @@ void Fleet::Anchor(const std::string& service) {
   Member* member = FindMember(service);
   if (member == nullptr || !member->rehearsal || !member->observed) return;
   Settle(*member);
-  member->desired = static_cast<int>(member->instances.size());
+  member->desired =
+      member->sizing ? member->sizing->capacity : static_cast<int>(member->instances.size());
 }
 
 // Back to what was observed: nothing asked for, nothing under way.
@@ -102,6 +190,7 @@ void Fleet::Settle(Member& member) {
   for (Instance& instance : member.instances) {
     if (instance.state == InstanceState::kReady || instance.state == InstanceState::kUnready) {
       instance.phase = InstancePhase::kServing;
+      instance.proven = true;  // it was not our start
     } else if (instance.phase != InstancePhase::kServing) {
       instance.phase = InstancePhase::kStarting;
     }
@@ -109,79 +198,7 @@ void Fleet::Settle(Member& member) {
     instance.deadline.reset();
     instance.stored = true;
   }
-  member.launch_failures = 0;
-  member.launch_after = {};
-}
-
-// --- What exists ---
-
-void Fleet::Observe(const std::vector<Member*>& members) {
-  std::map<Provider*, std::vector<TargetRef>> by_provider;
-  for (const Member* member : members) {
-    by_provider[member->provider].push_back({member->spec->name, member->spec->target});
-  }
-  for (auto& [provider, targets] : by_provider) {
-    std::vector<std::string> asked;
-    asked.reserve(targets.size());
-    for (const TargetRef& target : targets) asked.push_back(target.service);
-    options_.courier.ToLoop([this, provider = provider, asked = std::move(asked),
-                             targets = std::move(targets)]() mutable {
-      provider->Observe(std::move(targets), [this, asked = std::move(asked)](auto answer) mutable {
-        options_.courier.ToTick([this, asked = std::move(asked), answer = std::move(answer)] {
-          TakeObservations(asked, answer);
-        });
-      });
-    });
-  }
-}
-
-void Fleet::TakeObservations(const std::vector<std::string>& asked,
-                             const Result<std::vector<Observation>>& answer) {
-  const TimePoint now = options_.clock.Now();
-  if (!answer.ok()) {
-    for (const std::string& service : asked) {
-      if (Member* member = FindMember(service)) member->problem = answer.error().message;
-    }
-    next_resync_ = std::min(next_resync_, now + std::chrono::seconds(1));
-    return;
-  }
-  for (const Observation& observation : *answer) {
-    Member* member = FindMember(observation.service);
-    if (member == nullptr) continue;
-    for (const ObservedInstance& observed : observation.instances) {
-      TakeObservation(*member, observed, now);
-    }
-    for (Instance& instance : member->instances) {
-      const bool there =
-          std::any_of(observation.instances.begin(), observation.instances.end(),
-                      [&](const ObservedInstance& observed) { return observed.id == instance.id; });
-      // One only asked for may be on its way; everything else that is not there is gone.
-      if (there || instance.phase == InstancePhase::kRequested) continue;
-      if (instance.phase == InstancePhase::kStarting && member->observed) continue;
-      instance.state = InstanceState::kGone;
-      instance.detail = "not found";
-    }
-    if (!member->observed) {
-      member->observed = true;
-      member->problem.clear();
-      if (!member->known) {
-        member->desired = static_cast<int>(
-            std::count_if(member->instances.begin(), member->instances.end(), [](const auto& i) {
-              return i.state != InstanceState::kGone && i.state != InstanceState::kStopping;
-            }));
-        member->known = true;
-      }
-      Anchor(observation.service);
-    }
-    Touch(observation.service);
-  }
-}
-
-void Fleet::OnInstance(const std::string& service, const ObservedInstance& observed) {
-  Member* member = FindMember(service);
-  if (member == nullptr || !member->observed) return;
-  TakeObservation(*member, observed, options_.clock.Now());
-  Touch(service);
+  autoscale::CloseBreaker(member);
 }
 
 // --- The pass ---
@@ -216,22 +233,41 @@ void Fleet::Reconcile(TimePoint now, StoreBatch& batch) {
             }
           },
       .note = [this](const Member& member, std::string text) { Note(member, std::move(text)); },
-      .lost = [this](const Member&) { ++options_.counters.instances_lost; }};
+      .lost = [this](const Member&) { ++options_.counters.instances_lost; },
+      .frozen = frozen_};
+  std::vector<Member*> to_observe;
   for (const std::string& service : touched_) {
     Member* member = FindMember(service);
     if (member == nullptr || !member->observed) continue;
+    if (IsDueToBeSeen(*member, now)) to_observe.push_back(member);
     autoscale::Reconcile(*member, context, batch);
-    to_act_.push_back(service);
+    if (member->breaker.empty() == member->breaker_stored) {
+      member->breaker_stored = !member->breaker.empty();
+      breakers_.push_back(service);
+    }
+    to_act_.insert(service);
   }
   touched_.clear();
+  Observe(to_observe);
+}
+
+void Fleet::Freeze(bool frozen) {
+  if (frozen_ && !frozen) {
+    for (const auto& [service, member] : members_) Touch(service);  // what waited goes on
+  }
+  frozen_ = frozen;
 }
 
 void Fleet::Act(TimePoint now) {
   for (const std::string& service : to_act_) {
     Member* member = FindMember(service);
     if (member == nullptr) continue;
-    Launch(*member, now);
-    Terminate(*member, now);
+    if (member->sizing) {
+      Resize(*member, now);
+    } else {
+      Launch(*member, now);
+      Terminate(*member, now);
+    }
     for (size_t i = 0; i < member->links.size(); ++i) {
       const Link& link = member->links[i];
       if (!link.busy && link.confirmed < member->sequence && now >= link.retry_at) {
@@ -239,13 +275,14 @@ void Fleet::Act(TimePoint now) {
       }
     }
     for (std::string& id : member->forget) {
+      ReachFaultPoint(FaultPoint::kBeforeForget);
       options_.courier.ToLoop([provider = member->provider, service, id = std::move(id)] {
         provider->Forget(service, id);
       });
     }
     member->forget.clear();
     Watch(*member, now);
-    if (member->leaving && member->instances.empty() && IsSettled(service)) {
+    if (member->leaving && HasLeft(*member)) {
       DropLinks(*member, member->links);
       waiting_.erase(service);
       to_watch_.erase(service);
@@ -287,6 +324,7 @@ void Fleet::Launch(Member& member, TimePoint now) {
     ids.push_back(instance.id);
   }
   if (ids.empty()) return;
+  ReachFaultPoint(FaultPoint::kBeforeLaunch);
   if (!member.rehearsal) options_.counters.instances_started += ids.size();
   options_.courier.ToLoop([this, provider = member.provider, ids = std::move(ids),
                            target = TargetRef{member.spec->name, member.spec->target}] {
@@ -303,6 +341,7 @@ void Fleet::TakeLaunch(const std::string& service, const std::vector<std::string
                        const std::vector<Status>& answers) {
   Member* member = FindMember(service);
   if (member == nullptr) return;
+  ReachFaultPoint(FaultPoint::kLaunchAnswered);
   const TimePoint now = options_.clock.Now();
   Touch(service);
   std::string problem;
@@ -331,6 +370,7 @@ void Fleet::Terminate(Member& member, TimePoint now) {
     ids.push_back(instance.id);
   }
   if (ids.empty()) return;
+  ReachFaultPoint(FaultPoint::kBeforeTerminate);
   if (!member.rehearsal) options_.counters.instances_stopped += ids.size();
   options_.courier.ToLoop([this, provider = member.provider, ids = std::move(ids),
                            target = TargetRef{member.spec->name, member.spec->target}] {
@@ -347,14 +387,17 @@ void Fleet::TakeTermination(const std::string& service, const std::vector<std::s
                             const std::vector<Status>& answers) {
   Member* member = FindMember(service);
   if (member == nullptr) return;
+  std::string problem;
   for (size_t i = 0; i < ids.size(); ++i) {
     if (answers[i].ok()) continue;
+    problem = answers[i].error().message;
     // Asked again after a while: the phase says what must come true.
-    if (member->problem != answers[i].error().message) {
-      member->problem = answers[i].error().message;
-      Note(*member, "could not stop " + ids[i] + ": " + member->problem);
-    }
+    if (member->problem != problem) Note(*member, "could not stop " + ids[i] + ": " + problem);
+    member->problem = problem;
   }
+  if (problem.empty()) return;
+  CountFailure(*member, options_.clock.Now(), problem);
+  Touch(service);
 }
 
 std::optional<TimePoint> Fleet::NextLook(TimePoint now) const {
@@ -369,9 +412,20 @@ std::optional<TimePoint> Fleet::NextLook(TimePoint now) const {
   return next;
 }
 
+bool Fleet::HasLeft(const Member& member) const {
+  if (!member.sizing) return member.instances.empty() && IsSettled(member.spec->name);
+  return !member.sizing->busy &&
+         std::none_of(member.instances.begin(), member.instances.end(), [](const Instance& i) {
+           return i.phase == InstancePhase::kDraining || i.phase == InstancePhase::kStopping;
+         });
+}
+
 bool Fleet::IsSettled(const std::string& service) const {
   const Member* member = Find(service);
   if (member == nullptr) return true;
+  if (member->sizing && (member->sizing->busy || member->sizing->capacity != member->desired)) {
+    return false;
+  }
   const Capacity capacity = CapacityOf(*member);
   if (capacity.ready != member->desired ||
       member->instances.size() != static_cast<size_t>(member->desired)) {
@@ -382,35 +436,6 @@ bool Fleet::IsSettled(const std::string& service) const {
 }
 
 std::vector<std::string> Fleet::TakeLeft() { return std::exchange(left_, {}); }
-
-void Fleet::Describe(const std::string& service, ServiceView& view) const {
-  const Member* member = Find(service);
-  if (member == nullptr) return;
-  view.capacity = CapacityOf(*member);
-  view.problem = member->problem;
-  for (const Instance& instance : member->instances) {
-    if (instance.phase == InstancePhase::kDraining) ++view.draining;
-    InstanceView& shown = view.instances.emplace_back();
-    shown.id = instance.id;
-    shown.phase = ToString(instance.phase);
-    shown.endpoint = instance.endpoint;
-    shown.detail = instance.detail;
-    if (shown.detail.empty() && instance.state == InstanceState::kUnready) {
-      shown.detail = "fails its health check";
-    }
-    shown.since = instance.since;
-    shown.in_flight = instance.in_flight;
-  }
-  for (const Link& link : member->links) {
-    view.gateways.push_back({.gateway = link.gateway,
-                             .upstream = link.upstream,
-                             .wanted = ToString(link, member->sequence),
-                             .confirmed = link.confirmed > 0 ? ToString(link, link.confirmed) : "",
-                             .problem = link.problem});
-    if (view.problem.empty() && !link.problem.empty()) {
-      view.problem = "gateway " + link.gateway + ": " + link.problem;
-    }
-  }
-}
+std::vector<std::string> Fleet::TakeBreakers() { return std::exchange(breakers_, {}); }
 
 }  // namespace autoscale

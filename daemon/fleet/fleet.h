@@ -33,6 +33,7 @@ struct FleetOptions {
   Adapters recording;
   Counters& counters;
   uint64_t epoch = 1;
+  int failures_allowed = 10;  // actions of a service in a row; as many open its breaker
   // One line of what happened to a service (empty: to all); called on the tick thread.
   std::function<void(const std::string& service, std::string text)> note;
 };
@@ -53,8 +54,23 @@ class Fleet {
   [[nodiscard]] bool HasGateway(const std::string& gateway) const {
     return options_.live.gateways.contains(gateway);
   }
-  // Drains and stops its instances, then forgets it.
+  [[nodiscard]] bool HasProvider(const std::string& type) const {
+    return options_.live.providers.contains(type);
+  }
+  // Drains and stops its instances, empties its lists, then forgets it.
   void Remove(const std::string& service);
+  // Who publishes the upstream, be it a service that is leaving; empty: nobody.
+  [[nodiscard]] std::string OwnerOf(const std::string& gateway, const std::string& upstream) const;
+  // A breaker as it was stored; after Put.
+  void RestoreBreaker(const std::string& service, const std::string& why, TimePoint since);
+  void CloseBreaker(const std::string& service);
+  // No scale-in takes the instance away until then; in the past: from now on any may. kNotFound
+  // when there is none of that name, kConflict when it leaves already. Stored by the next
+  // Reconcile.
+  Status Protect(const std::string& service, const std::string& id, TimePoint until,
+                 const std::string& reason);
+  // Whoever has taken over its lists may not have published yet: drains last to the bound.
+  void DrainBlindly(const std::string& service);
   [[nodiscard]] const Member* Find(const std::string& service) const;
 
   // A member in rehearsal goes back to what is observed: it recommends from there on each tick.
@@ -62,10 +78,19 @@ class Fleet {
   void SetDesired(const std::string& service, int desired);
   // A provider that watches saw an instance change.
   void OnInstance(const std::string& service, const ObservedInstance& observed);
+  // A provider that watches saw a target change that has a capacity.
+  void OnTarget(const Observation& observation);
+
+  // Nothing ran between the two: patience with instances that began before goes on where it was,
+  // and all is observed anew.
+  void Forgive(TimePoint from, TimePoint to);
 
   // Reconciles every member that something happened to, or whose time has come; what must be stored
   // goes into the batch.
   void Reconcile(TimePoint now, StoreBatch& batch);
+  // While frozen a phase that nobody has acted on does not go on to the next: a drain that was
+  // never begun does not end, and can be taken back. For as long as batches cannot be committed.
+  void Freeze(bool frozen);
   // Makes the calls that follow. Only after the batch was committed.
   void Act(TimePoint now);
   // When to reconcile next though nothing is reported.
@@ -75,6 +100,8 @@ class Fleet {
 
   // The removed services that are finished since the last call.
   std::vector<std::string> TakeLeft();
+  // The services whose breaker has opened or closed since the last call.
+  std::vector<std::string> TakeBreakers();
 
   // Adds what the fleet knows to a view of the service.
   void Describe(const std::string& service, ServiceView& view) const;
@@ -85,8 +112,13 @@ class Fleet {
   Member* FindMember(const std::string& service);
   void Touch(const std::string& service) { touched_.insert(service); }
   void Observe(const std::vector<Member*>& members);
-  void TakeObservations(const std::vector<std::string>& asked,
+  void TakeObservations(const std::vector<std::string>& asked, TimePoint sent,
                         const Result<std::vector<Observation>>& answer);
+  void TakeTarget(const Observation& observation, TimePoint sent);
+  bool TakeSizing(Member& member, const Observation& observation, TimePoint sent);
+  void TakeChange(Member& member, int capacity);
+  static int CountFound(const Member& member);
+  void KeepFound(Member& member, size_t found);
   void BuildLinks(Member& member, std::vector<Link> old_links);
   void DropLinks(const Member& member, const std::vector<Link>& links);
   void Launch(Member& member, TimePoint now);
@@ -94,8 +126,11 @@ class Fleet {
   void TakeLaunch(const std::string& service, const std::vector<std::string>& ids,
                   const std::vector<Status>& answers);
   void Terminate(Member& member, TimePoint now);
+  [[nodiscard]] bool HasLeft(const Member& member) const;
   void TakeTermination(const std::string& service, const std::vector<std::string>& ids,
                        const std::vector<Status>& answers);
+  void Resize(Member& member, TimePoint now);
+  void TakeResize(const std::string& service, const CapacityWish& wish, const Status& answer);
   void Publish(Member& member, size_t link, TimePoint now);
   void TakeConfirmation(Member& member, Link& link, uint64_t sequence, TimePoint sent,
                         const Status& status);
@@ -110,11 +145,13 @@ class Fleet {
   std::unordered_map<std::string, std::unique_ptr<Member>> members_;
   std::unordered_set<std::string> touched_;             // reconciled at the next opportunity
   std::unordered_map<std::string, TimePoint> waiting_;  // reconciled at that time
-  std::vector<std::string> to_act_;
+  std::unordered_set<std::string> to_act_;
   std::unordered_set<std::string> to_watch_;  // with draining instances: gateways are asked often
   std::vector<std::string> left_;
+  std::vector<std::string> breakers_;
   std::map<std::pair<std::string, bool>, std::unique_ptr<Channel>>
       channels_;  // by name and rehearsal
+  bool frozen_ = false;
   uint64_t last_id_ = 0;
   TimePoint next_resync_;
 };

@@ -33,16 +33,23 @@ struct Instance {
   InstancePhase phase = InstancePhase::kRequested;
   TimePoint since;                    // of the phase
   std::optional<TimePoint> deadline;  // of the phase
-  bool stored = false;                // the row says what this says
+  TimePoint protected_until{};        // no scale-in takes it away before
+  std::string protect_reason;
+  bool stored = false;  // the row says what this says
 
   // Observed.
   bool reported = false;  // the provider has told of it
   InstanceState state = InstanceState::kStarting;
   TimePoint state_since;
   std::string detail;
+  std::optional<TimePoint> started;  // when its start led to serving; absent: it was not ours
+  bool proven = false;               // kProven
+  bool failed = false;               // its start has been counted as failed
+  int rank = 0;                      // of two, the target ends the one with the higher rank first
 
   // In hand. Forgotten on a restart: asking again is harmless.
-  std::optional<TimePoint> asked;   // Launch or Terminate, in this phase
+  // Launch or Terminate, in this phase; while draining: when a gateway was first told.
+  std::optional<TimePoint> asked;
   uint64_t drain_sequence = 0;      // the list that first showed it draining
   std::optional<TimePoint> let_go;  // since when every gateway has confirmed that list
   int in_flight = -1;               // while draining, over all gateways; -1: not known
@@ -67,6 +74,26 @@ struct Link {
   std::optional<TimePoint> loads_asked;  // when the inspection that gave `loads` was sent
 };
 
+// A start has held once its instance has been healthy for so long on end. One that ends by itself
+// or fails its check for good before that counts as a failed start.
+inline constexpr Millis kProven = std::chrono::seconds(30);
+
+// What is known of a target that has a capacity, and of what we wish of it.
+struct Sizing {
+  TargetAbilities abilities;
+  int capacity = 0;   // as it is set: as observed last, or as it was accepted since
+  bool ours = false;  // it was set by us, or we agreed to it: what differs then is somebody else's
+  std::string blocked;
+
+  bool busy = false;     // SetCapacity is under way
+  TimePoint answered{};  // when it was last answered: what was observed before is too old
+  TimePoint retry_at{};  // no SetCapacity before
+  TimePoint look_at{};   // observed again then; only of one that does not report by itself
+  int wished = -1;       // the capacity wished last; with its victims one wish
+  uint64_t wishes = 0;   // how many there were, since the start
+  std::vector<std::string> victims;
+};
+
 struct Member {
   std::shared_ptr<const ServiceSpec> spec;
   Provider* provider = nullptr;
@@ -75,14 +102,24 @@ struct Member {
   bool observed = false;   // the provider has told what exists; nothing is done before
   bool rehearsal = false;  // provider and gateways only record; capacity is what is observed
   bool leaving = false;    // removed from the configuration: drained, stopped, then dropped
+  bool blind = false;      // lists that show it are another's now: drains last to the bound
+  std::unique_ptr<Sizing> sizing;   // null: the daemon names the instances
   std::vector<Instance> instances;  // by id
   std::vector<Link> links;
 
   uint64_t sequence = 0;            // number of the present list
   std::vector<Endpoint> endpoints;  // the present list
 
-  int launch_failures = 0;          // in a row
-  TimePoint launch_after;           // no launch before
+  // Starts and stops that failed in a row; one that proves itself after the last ends the row.
+  int failures = 0;
+  int failures_allowed = 10;  // as many open the breaker
+  TimePoint last_failure;
+  TimePoint launch_after;  // no launch before
+  // Why the service is left as it is until a person has looked; empty: it is acted on. Then one
+  // start is tried now and then, and only that.
+  std::string breaker;
+  TimePoint breaker_since;
+  bool breaker_stored = false;      // as open
   std::string problem;              // why the fleet is not what it ought to be; empty: it is
   std::vector<std::string> forget;  // gone, to be dropped by the provider
 };
@@ -90,13 +127,20 @@ struct Member {
 // Instances that pass their health check and are neither draining nor stopping. One that served
 // before a restart of the daemon counts until its health check says otherwise.
 inline bool IsReady(const Instance& instance) {
-  return instance.phase == InstancePhase::kServing && instance.state != InstanceState::kUnready;
+  return instance.phase == InstancePhase::kServing && instance.state != InstanceState::kUnready &&
+         instance.state != InstanceState::kStopping;
 }
 inline bool Counts(const Instance& instance) {  // towards desired
   return instance.phase == InstancePhase::kRequested ||
          instance.phase == InstancePhase::kStarting || instance.phase == InstancePhase::kServing;
 }
 
+inline bool IsProtected(const Instance& instance, TimePoint now) {
+  return instance.protected_until > now;
+}
+
 Capacity CapacityOf(const Member& member);
+// Of those that count towards desired.
+int CountProtected(const Member& member, TimePoint now);
 
 }  // namespace autoscale

@@ -4,6 +4,7 @@
 
 #include "daemon/fleet/channel.h"
 #include "daemon/fleet/fleet.h"
+#include "net/fault_point.h"
 
 namespace autoscale {
 namespace {
@@ -55,8 +56,12 @@ void Fleet::DropLinks(const Member& member, const std::vector<Link>& links) {
 }
 
 void Fleet::Publish(Member& member, size_t index, TimePoint now) {
+  ReachFaultPoint(FaultPoint::kBeforePublish);
   Link& link = member.links[index];
   link.busy = true;
+  for (Instance& instance : member.instances) {
+    if (instance.phase == InstancePhase::kDraining && !instance.asked) instance.asked = now;
+  }
   const uint64_t sequence = member.sequence;
   UpstreamList list{.upstream = link.upstream,
                     .version = VersionOf(link, sequence),
@@ -79,6 +84,7 @@ void Fleet::Publish(Member& member, size_t index, TimePoint now) {
                 }
               });
         });
+    ReachFaultPoint(FaultPoint::kPublished);
   });
 }
 
@@ -88,6 +94,7 @@ void Fleet::TakeConfirmation(Member& member, Link& link, uint64_t sequence, Time
   link.busy = false;
   Touch(member.spec->name);
   if (status.ok()) {
+    ReachFaultPoint(FaultPoint::kConfirmed);
     const bool news = sequence > link.confirmed;
     link.confirmed = std::max(link.confirmed, sequence);
     link.failures = 0;
@@ -187,7 +194,10 @@ void Fleet::TakeStatus(Member& member, Link& link, const UpstreamStatus& status,
     link.confirmed = 0;
     link.retry_at = sent;
     Touch(member.spec->name);
-  } else if (status.version > VersionOf(link, member.sequence)) {
+  } else if (const ListVersion wanted = VersionOf(link, member.sequence);
+             status.version > wanted ||
+             (link.confirmed < member.sequence && status.version == wanted)) {
+    // Under the version wanted it may hold what another owner of the upstream published.
     Note(member, "gateway " + link.gateway + " knows a higher list, " + ToString(status.version) +
                      ": ours is raised");
     link.epoch = status.version.epoch;

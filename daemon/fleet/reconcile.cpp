@@ -3,19 +3,19 @@
 #include <algorithm>
 #include <cstdio>
 
+#include "daemon/fleet/sizing.h"
+#include "net/fault_point.h"
+
 namespace autoscale {
 namespace {
 
 // How long a serving instance may fail its health check before it is replaced.
 constexpr Millis kUnreadyPatience = std::chrono::seconds(30);
-// An instance that ends by itself before it has served so long counts as a failed start.
-constexpr Millis kProven = std::chrono::seconds(30);
 // Terminate is asked again when an instance has not ended after so long.
 constexpr Millis kAskAgain = std::chrono::seconds(30);
 // While something is under way: how often to look.
 constexpr Millis kLookWhileMoving{20};
-constexpr Millis kFirstBackoff{500};
-constexpr Millis kLongestBackoff = std::chrono::minutes(1);
+constexpr Millis kLookAtBreaker = std::chrono::seconds(1);
 
 std::string Took(Millis d) {
   char text[32];
@@ -42,8 +42,17 @@ int InFlight(const Link& link, const std::string& address) {
   return 0;
 }
 
+// When it is stopped whatever is in flight. The time runs from when a gateway was first told, be
+// that reached or not: whoever was told nothing sends it requests still.
+std::optional<TimePoint> DrainBound(const Member& member, const Instance& instance) {
+  if (!instance.deadline || member.links.empty()) return instance.deadline;
+  if (!instance.asked) return std::nullopt;
+  return std::max(*instance.deadline, *instance.asked + member.spec->drain_timeout);
+}
+
 // Whether no gateway sends it anything any more and all it had is answered, as the gateways count.
 bool IsLetGo(const Member& member, Instance& instance, TimePoint now) {
+  if (member.blind) return false;
   if (instance.drain_sequence == 0) return false;  // no list shows it draining yet
   Millis settle{0};
   for (const Link& link : member.links) {
@@ -66,6 +75,25 @@ bool IsLetGo(const Member& member, Instance& instance, TimePoint now) {
   return in_flight == 0;
 }
 
+// While the breaker is open: a start that has not proven itself yet.
+bool IsProbe(const Instance& instance, const Member& member) {
+  return instance.phase == InstancePhase::kRequested ||
+         instance.phase == InstancePhase::kStarting ||
+         (instance.phase == InstancePhase::kServing && instance.started > member.last_failure &&
+          IsReady(instance));
+}
+
+// Why it is not known to be let go: the gateways that may send it requests still.
+std::string WhoHoldsBack(const Member& member, const Instance& instance) {
+  std::string unconfirmed, uncounted;
+  for (const Link& link : member.links) {
+    std::string& names = link.confirmed < instance.drain_sequence ? unconfirmed : uncounted;
+    names += (names.empty() ? "" : ", ") + link.gateway;
+  }
+  if (!unconfirmed.empty()) return "the list without it is not confirmed by " + unconfirmed;
+  return "its requests in flight are not told by " + uncounted;
+}
+
 class Pass {
  public:
   Pass(Member& member, const ReconcileContext& context, StoreBatch& batch)
@@ -74,8 +102,12 @@ class Pass {
   void Run() {
     any_ready_ = std::any_of(member_.instances.begin(), member_.instances.end(),
                              [](const Instance& i) { return IsReady(i); });
-    for (Instance& instance : member_.instances) Advance(instance);
+    if (!context_.frozen) {
+      for (Instance& instance : member_.instances) Advance(instance);
+    }
     DropGone();
+    MendBreaker();
+    if (!member_.sizing) KeepOneProbe();
     Shrink();
     DropUnasked();
     Grow();
@@ -112,23 +144,96 @@ class Pass {
            " after it was asked for");
       member_.problem.clear();
       Enter(instance, InstancePhase::kServing, now_);
+      instance.started = now_;
+    } else if (instance.state == InstanceState::kStopping) {
+      Enter(instance, InstancePhase::kStopping, now_);
+    } else if (member_.sizing && instance.deadline && now_ >= *instance.deadline) {
+      // Whoever started it replaces it.
+      instance.deadline.reset();
+      instance.stored = false;
+      member_.problem = instance.id + " is not ready after " + Took(now_ - instance.since) +
+                        " (start_timeout)" +
+                        (instance.detail.empty() ? "" : ": " + instance.detail);
+      Note(member_.problem);
     } else if (instance.deadline && now_ >= *instance.deadline) {
       Note(instance.id + " was not ready after " + Took(now_ - instance.since) +
            " (start_timeout): it is stopped and replaced");
-      Fail(instance.id + " was not ready within start_timeout");
+      Fail(instance.id + " was not ready within start_timeout" +
+           (instance.detail.empty() ? "" : ": " + instance.detail));
       Enter(instance, InstancePhase::kStopping, now_);
     }
   }
 
   void AdvanceServing(Instance& instance) {
-    if (instance.state == InstanceState::kReady && now_ - instance.since >= kProven) {
-      member_.launch_failures = 0;
+    Prove(instance, now_);
+    if (member_.sizing) return AdvanceTheirs(instance);
+    if (instance.proven && instance.state == InstanceState::kReady &&
+        instance.started > member_.last_failure) {
+      EndFailures(instance.id + " serves");
     }
-    // While none is ready nothing is taken away: it may be what all of them depend on that fails.
-    if (IsStuck(instance) && any_ready_) {
-      Note(instance.id + " has failed its health check for " + Took(now_ - instance.state_since) +
-           ": it is replaced");
-      Enter(instance, InstancePhase::kDraining, now_, now_ + member_.spec->drain_timeout);
+    if (!IsStuck(instance)) return;
+    const bool goes = GivesWay(instance);
+    FailOnce(instance);
+    if (!goes) return;
+    Note(instance.id + " has failed its health check for " + Took(now_ - instance.state_since) +
+         ": it is replaced");
+    Enter(instance, InstancePhase::kDraining, now_, now_ + member_.spec->drain_timeout);
+  }
+
+  // Of a target that names its instances: unhealthy ones are replaced there, not by us; those that
+  // it is about to end are drained.
+  void AdvanceTheirs(Instance& instance) {
+    if (instance.state != InstanceState::kStopping) return;
+    Note(instance.id + " is being ended by its target" +
+         (instance.detail.empty() ? "" : " (" + instance.detail + ")") + ": it is drained");
+    Enter(instance, InstancePhase::kDraining, now_, now_ + member_.spec->drain_timeout);
+  }
+
+  // While none is ready nothing is taken away: it may be what all of them depend on that fails. Nor
+  // behind an open breaker, but for what was tried there.
+  [[nodiscard]] bool GivesWay(const Instance& instance) const {
+    if (Acts()) return any_ready_;
+    return !instance.proven && instance.started > member_.breaker_since;
+  }
+
+  // It fails its check for good: had it not held before, its start has failed.
+  void FailOnce(Instance& instance) {
+    if (instance.proven || std::exchange(instance.failed, true)) return;
+    Fail(instance.id + " became ready, but did not stay healthy for " + Took(kProven) +
+         (instance.detail.empty() ? "" : ": " + instance.detail));
+    Note(instance.id + " did not stay healthy for " + Took(kProven) +
+         " after its start: it counts as failed, and the next start waits " +
+         Took(std::max(member_.launch_after - now_, Millis(0))));
+  }
+
+  // Whether instances are taken away and replaced at all.
+  [[nodiscard]] bool Acts() const { return member_.breaker.empty() || member_.leaving; }
+
+  void EndFailures(const std::string& why) {
+    member_.failures = 0;
+    if (member_.breaker.empty()) return;
+    Note("the breaker closes: " + why);
+    CloseBreaker(member_);
+  }
+
+  // Open though all is as it ought to be: what failed is over.
+  void MendBreaker() {
+    if (member_.breaker.empty() || now_ - member_.last_failure < kProven) return;
+    if (member_.sizing && member_.sizing->capacity != member_.desired) return;
+    const bool well = std::all_of(member_.instances.begin(), member_.instances.end(),
+                                  [](const Instance& i) { return IsReady(i) && i.proven; });
+    if (well && Count() == member_.desired) EndFailures("all is as it ought to be");
+  }
+
+  // Behind an open breaker one start is tried, not all that are missing.
+  void KeepOneProbe() {
+    if (Acts()) return;
+    bool one = false;
+    for (Instance& instance : member_.instances) {
+      if (instance.phase == InstancePhase::kStarting) one = true;
+      if (instance.phase != InstancePhase::kRequested) continue;
+      if (one && !instance.asked) Cancel(instance);
+      one = true;
     }
   }
 
@@ -155,10 +260,11 @@ class Pass {
     if (IsLetGo(member_, instance, now_)) {
       Note(instance.id + " is drained after " + Took(now_ - instance.since) + ": it is stopped");
       Enter(instance, InstancePhase::kStopping, now_);
-    } else if (instance.deadline && now_ >= *instance.deadline) {
+      ReachFaultPoint(FaultPoint::kDrainFinished);
+    } else if (const auto bound = DrainBound(member_, instance); bound && now_ >= *bound) {
       Note(instance.id + " is stopped at the bound of its drain (drain_timeout), " +
            (instance.in_flight > 0 ? std::to_string(instance.in_flight) + " requests in flight"
-                                   : std::string("not confirmed by every gateway")));
+                                   : WhoHoldsBack(member_, instance)));
       Enter(instance, InstancePhase::kStopping, now_);
     }
   }
@@ -166,7 +272,9 @@ class Pass {
   void DropGone() {
     std::erase_if(member_.instances, [this](Instance& instance) {
       if (instance.state != InstanceState::kGone) return false;
-      if (instance.phase == InstancePhase::kServing) {
+      if (member_.sizing && Counts(instance)) {
+        Note(instance.id + " is gone from its target");
+      } else if (instance.phase == InstancePhase::kServing) {
         Note(instance.id + " is lost: " + instance.detail);
         context_.lost(member_);
       } else if (instance.phase == InstancePhase::kStopping) {
@@ -174,7 +282,10 @@ class Pass {
       } else {
         Note(instance.id + " ended before its time: " + instance.detail);
       }
-      if (instance.phase == InstancePhase::kServing && now_ - instance.since < kProven) {
+      if (member_.sizing) {
+        // The target's own affair: it replaces what it lost.
+      } else if (instance.phase == InstancePhase::kServing && !instance.proven &&
+                 !instance.failed) {
         Fail(instance.id + " ended soon after it was ready: " + instance.detail);
       } else if (Counts(instance) && instance.phase != InstancePhase::kServing) {
         Fail(instance.id + " did not start: " + instance.detail);
@@ -208,24 +319,28 @@ class Pass {
   }
 
   void Shrink() {
-    const int surplus = Count() - Target();
+    const int surplus = member_.sizing ? Surplus(member_) : Count() - Target();
     if (surplus <= 0) return;
     std::vector<Instance*> victims;
     for (Instance& instance : member_.instances) {
-      if (Counts(instance)) victims.push_back(&instance);
+      if (IsProtected(instance, now_) && !member_.leaving) continue;
+      if (Counts(instance) && (Acts() || instance.phase != InstancePhase::kServing)) {
+        victims.push_back(&instance);
+      }
     }
     std::sort(victims.begin(), victims.end(), [](const Instance* a, const Instance* b) {
+      if (a->rank != b->rank) return a->rank > b->rank;
       if (Rank(*a) != Rank(*b)) return Rank(*a) < Rank(*b);
       return a->since != b->since ? a->since > b->since : a->id > b->id;
     });
-    victims.resize(static_cast<size_t>(surplus));
+    victims.resize(std::min(victims.size(), static_cast<size_t>(surplus)));
     for (Instance* victim : victims) {
       if (victim->phase == InstancePhase::kRequested && !victim->asked) {
-        victim->state = InstanceState::kGone;  // nobody was asked for it yet
-        victim->detail = "not needed any more";
+        Cancel(*victim);
       } else if (victim->phase == InstancePhase::kServing) {
         Note(victim->id + " at " + victim->endpoint + " is draining");
         Enter(*victim, InstancePhase::kDraining, now_, now_ + member_.spec->drain_timeout);
+        ReachFaultPoint(FaultPoint::kDrainEntered);
       } else {
         Note(victim->id + " is not needed any more: its start is cancelled");
         Enter(*victim, InstancePhase::kStopping, now_);
@@ -233,18 +348,27 @@ class Pass {
     }
   }
 
+  // Of one that nobody was asked for yet.
+  static void Cancel(Instance& instance) {
+    instance.state = InstanceState::kGone;
+    instance.detail = "not needed any more";
+  }
+
   void Grow() {
-    int missing = Target() - Count();
+    int missing = member_.sizing ? Missing(member_) : Target() - Count();
     for (Instance& instance : member_.instances) {
       if (missing <= 0) return;
-      if (instance.phase != InstancePhase::kDraining || instance.state == InstanceState::kUnready) {
+      if (instance.phase != InstancePhase::kDraining || instance.state == InstanceState::kUnready ||
+          instance.state == InstanceState::kStopping) {
         continue;
       }
       Note(instance.id + " is taken back from draining");
       Enter(instance, InstancePhase::kServing, now_);
+      ReachFaultPoint(FaultPoint::kTakenBack);
       --missing;
     }
-    if (missing <= 0 || now_ < member_.launch_after) return;
+    if (missing <= 0 || member_.sizing || now_ < member_.launch_after) return;
+    if (!Acts()) missing = HasProbe() ? 0 : 1;
     for (; missing > 0; --missing) {
       Instance instance{.id = context_.new_id(member_), .since = now_, .state_since = now_};
       Note(instance.id + " is asked for");
@@ -254,11 +378,17 @@ class Pass {
               [](const Instance& a, const Instance& b) { return a.id < b.id; });
   }
 
+  [[nodiscard]] bool HasProbe() const {
+    return std::any_of(member_.instances.begin(), member_.instances.end(),
+                       [this](const Instance& i) { return IsProbe(i, member_); });
+  }
+
   [[nodiscard]] std::vector<Endpoint> List() const {
     const bool any_ready = std::any_of(member_.instances.begin(), member_.instances.end(),
                                        [](const Instance& i) { return IsReady(i); });
     std::vector<Endpoint> list;
     for (const Instance& instance : member_.instances) {
+      if (instance.endpoint.empty()) continue;
       if (instance.phase == InstancePhase::kDraining) {
         list.push_back({.address = instance.endpoint, .state = Endpoint::State::kDraining});
       } else if (instance.phase == InstancePhase::kServing && (IsReady(instance) || !any_ready)) {
@@ -273,7 +403,8 @@ class Pass {
 
   void RenewList() {
     std::vector<Endpoint> list = List();
-    const bool nothing_yet = list.empty() && member_.sequence == 0;
+    // One that leaves tells its gateways so, though this daemon never told them otherwise.
+    const bool nothing_yet = list.empty() && member_.sequence == 0 && !member_.leaving;
     // Losing the last instance by accident must not leave a list without one that serves; only a
     // wish for zero may.
     const bool serves = std::any_of(list.begin(), list.end(), [](const Endpoint& endpoint) {
@@ -301,7 +432,9 @@ class Pass {
                                   .phase = instance.phase,
                                   .since = instance.since,
                                   .deadline = instance.deadline,
-                                  .endpoint = instance.endpoint});
+                                  .endpoint = instance.endpoint,
+                                  .protected_until = instance.protected_until,
+                                  .protect_reason = instance.protect_reason});
     }
   }
 
@@ -320,46 +453,20 @@ class Pass {
 
 }  // namespace
 
-void BackOff(Member& member, TimePoint now, std::string why) {
-  const int doublings = std::min(member.launch_failures++, 7);
-  member.launch_after = now + std::min(kFirstBackoff * (1 << doublings), kLongestBackoff);
-  member.problem = std::move(why);
-}
-
 Capacity CapacityOf(const Member& member) {
   Capacity capacity{.desired = member.desired};
   for (const Instance& instance : member.instances) capacity.ready += IsReady(instance) ? 1 : 0;
   return capacity;
 }
 
-void Reconcile(Member& member, const ReconcileContext& context, StoreBatch& batch) {
-  Pass(member, context, batch).Run();
+int CountProtected(const Member& member, TimePoint now) {
+  return static_cast<int>(
+      std::count_if(member.instances.begin(), member.instances.end(),
+                    [now](const Instance& i) { return Counts(i) && IsProtected(i, now); }));
 }
 
-void TakeObservation(Member& member, const ObservedInstance& observed, TimePoint now) {
-  auto at = std::lower_bound(member.instances.begin(), member.instances.end(), observed.id,
-                             [](const Instance& i, const std::string& id) { return i.id < id; });
-  if (at == member.instances.end() || at->id != observed.id) {
-    if (observed.state == InstanceState::kGone) {
-      member.forget.push_back(observed.id);
-      return;
-    }
-    // It is ours (the provider only reports its own) and nothing is stored of it: the database was
-    // lost. It is taken over as it is; the policy decides what becomes of it.
-    at = member.instances.insert(
-        at, {.id = observed.id, .phase = InstancePhase::kRequested, .since = now});
-  }
-  if (at->phase == InstancePhase::kRequested && observed.state != InstanceState::kGone) {
-    MarkLaunched(*at, *member.spec, now);
-  }
-  at->reported = true;
-  if (at->state != observed.state) at->state_since = now;
-  at->state = observed.state;
-  at->detail = observed.detail;
-  if (!observed.endpoint.empty() && observed.endpoint != at->endpoint) {
-    at->endpoint = observed.endpoint;
-    at->stored = false;
-  }
+void Reconcile(Member& member, const ReconcileContext& context, StoreBatch& batch) {
+  Pass(member, context, batch).Run();
 }
 
 void MarkLaunched(Instance& instance, const ServiceSpec& spec, TimePoint now) {
@@ -370,19 +477,32 @@ std::optional<TimePoint> NextLook(const Member& member, TimePoint now) {
   std::optional<TimePoint> next;
   const auto at = [&next](TimePoint t) { next = next ? std::min(*next, t) : t; };
   int count = 0;
+  bool probed = false;
   for (const Instance& instance : member.instances) {
     if (Counts(instance)) ++count;
-    if (instance.deadline) at(*instance.deadline);
+    probed |= IsProbe(instance, member);
+    const auto bound = instance.phase == InstancePhase::kDraining ? DrainBound(member, instance)
+                                                                  : instance.deadline;
+    if (bound) at(*bound);
     if (instance.phase == InstancePhase::kDraining) at(now + kLookWhileMoving);
     if (instance.phase == InstancePhase::kRequested && !instance.asked) at(member.launch_after);
     if (instance.phase == InstancePhase::kStopping) {
       at(instance.asked ? *instance.asked + kAskAgain : now + kLookWhileMoving);
     }
-    if (instance.phase == InstancePhase::kServing && instance.state == InstanceState::kUnready) {
-      at(instance.state_since + kUnreadyPatience);
+    // Later only something that is reported changes what becomes of it.
+    const TimePoint impatient = instance.state_since + kUnreadyPatience;
+    if (instance.phase == InstancePhase::kServing && instance.state == InstanceState::kUnready &&
+        impatient > now) {
+      at(impatient);
     }
   }
-  if (count < member.desired) at(member.launch_after);
+  if (member.launch_after > now) at(member.launch_after);
+  if (member.sizing) {
+    if (const auto look = LookAtSizing(member)) at(*look);
+  } else if (count < member.desired && (member.breaker.empty() || !probed)) {
+    at(member.launch_after);
+  }
+  if (!member.breaker.empty()) at(std::max(member.last_failure + kProven, now + kLookAtBreaker));
   for (const Link& link : member.links) {
     if (link.confirmed < member.sequence && !link.busy) at(link.retry_at);
   }

@@ -15,6 +15,7 @@ struct ReconcileContext {
   // One line about what happened to the service, for `explain` and the log.
   std::function<void(const Member&, std::string)> note;
   std::function<void(const Member&)> lost;  // a serving instance ended by itself
+  bool frozen = false;                      // no phase goes on but to follow `desired`
 };
 
 // Changes the member's phases and its list, and puts what must be stored into the batch. Calls
@@ -25,11 +26,25 @@ void Reconcile(Member& member, const ReconcileContext& context, StoreBatch& batc
 // Takes over what the provider reports of one instance.
 void TakeObservation(Member& member, const ObservedInstance& observed, TimePoint now);
 
+// Takes over a state, once the one before has proven what it could.
+void TakeState(Instance& instance, InstanceState state, TimePoint now);
+void Prove(Instance& instance, TimePoint now);
+
+// One that was stored: how it was checked before is not known, how long it has served is.
+void TakeUp(Instance& instance, TimePoint now);
+
 // The provider accepted the launch: kRequested -> kStarting, with its deadline.
 void MarkLaunched(Instance& instance, const ServiceSpec& spec, TimePoint now);
 
-// A start has failed: the next one waits, twice as long each time (0.5 s to a minute).
+// A start or stop has failed; too many in a row open the breaker.
+void CountFailure(Member& member, TimePoint now, std::string why);
+
+// A start has failed: the next one waits, twice as long each time (0.5 s to a minute), and while
+// the breaker is open five minutes.
 void BackOff(Member& member, TimePoint now, std::string why);
+
+// Acts again at once, as if nothing had failed.
+void CloseBreaker(Member& member);
 
 // When the member must be looked at again though nothing is reported; absent: it is as it should
 // be.

@@ -19,6 +19,10 @@ void RecordingProvider::Terminate(TargetRef, std::vector<std::string> ids,
   done(std::vector<Status>(ids.size(), Ok{}));
 }
 
+void RecordingProvider::SetCapacity(TargetRef, CapacityWish, std::function<void(Status)> done) {
+  done(Ok{});
+}
+
 void RecordingProvider::ReadUsage(std::function<void(std::vector<InstanceUsage>)> done) {
   real_.ReadUsage(std::move(done));
 }

@@ -16,16 +16,14 @@ class RecordingProvider final : public Provider {
   // `real` outlives it.
   explicit RecordingProvider(Provider& real) : real_(real) {}
 
-  [[nodiscard]] ProviderCapabilities capabilities() const override { return real_.capabilities(); }
   void Observe(std::vector<TargetRef> targets,
                std::function<void(Result<std::vector<Observation>>)> done) override;
   void Launch(TargetRef target, std::vector<std::string> ids,
               std::function<void(std::vector<Status>)> done) override;
   void Terminate(TargetRef target, std::vector<std::string> ids,
                  std::function<void(std::vector<Status>)> done) override;
-  void Forget(const std::string&, const std::string&) override {}
+  void SetCapacity(TargetRef target, CapacityWish wish, std::function<void(Status)> done) override;
   void ReadUsage(std::function<void(std::vector<InstanceUsage>)> done) override;
-  void SetListener(InstanceListener) override {}
 
   // How many launches and terminations would have been, since the start.
   [[nodiscard]] int launches() const { return launches_; }

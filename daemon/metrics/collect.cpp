@@ -21,18 +21,23 @@ int CountEstablished(const MetricSpec& spec, std::span<const KnownInstance> inst
                     [&](const KnownInstance& i) { return IsEstablished(spec, i); }));
 }
 
+// Of those that gave a number: how many did not shows in the coverage.
 double Combine(Aggregate aggregate, const std::vector<InstanceSample>& samples) {
   double sum = 0;
+  int count = 0;
   double least = std::numeric_limits<double>::infinity();
   double greatest = -std::numeric_limits<double>::infinity();
   for (const InstanceSample& sample : samples) {
+    if (!std::isfinite(sample.value)) continue;
+    ++count;
     sum += sample.value;
     least = std::min(least, sample.value);
     greatest = std::max(greatest, sample.value);
   }
+  if (count == 0) return std::nan("");
   switch (aggregate) {
     case Aggregate::kAverage:
-      return sum / static_cast<double>(samples.size());
+      return sum / count;
     case Aggregate::kSum:
       return sum;
     case Aggregate::kMax:
@@ -59,12 +64,17 @@ int Expected(const MetricSpec& spec, std::span<const KnownInstance> instances) {
 void TakeInstances(Sample& sample, const MetricSpec& spec, std::span<const Answer::Row> rows,
                    std::span<const KnownInstance> instances) {
   int covered = 0;
+  std::vector<bool> taken(instances.size());
   for (const Answer::Row& row : rows) {
     if (!row.value) continue;
     const auto known = std::find_if(
         instances.begin(), instances.end(),
         [&](const KnownInstance& i) { return i.id == row.instance || i.endpoint == row.instance; });
     if (known == instances.end()) continue;  // somebody else's, or already gone
+    // Named by its id and by its address: one instance all the same, and counted once.
+    const auto position = static_cast<size_t>(known - instances.begin());
+    if (taken[position]) continue;
+    taken[position] = true;
     if (std::isfinite(*row.value) && IsEstablished(spec, *known)) ++covered;
     sample.instances.push_back(
         {.instance = std::string(known->id), .value = *row.value, .ready = known->ready});
@@ -103,11 +113,12 @@ Sample MakeSample(const MetricSpec& spec, std::span<const Answer::Row> rows,
     }
     const int expected = Expected(spec, instances);
     if (row.series >= 0 && expected > 0) {
-      sample.coverage =
-          std::min(1.0F, static_cast<float>(row.series) / static_cast<float>(expected));
+      // More than expected is shown too: young, draining and just ended instances have series, but
+      // so have those that are scraped twice.
+      sample.coverage = static_cast<float>(row.series) / static_cast<float>(expected);
     }
   }
-  return Judge(std::move(sample), spec.missing.when_empty, spec.missing.when_nan, spec.max_age);
+  return Judge(std::move(sample), RulesOf(spec));
 }
 
 Sample MakeErrorSample(std::shared_ptr<const std::string> error) {

@@ -21,6 +21,8 @@ bool IsTemplate(const MetricSpec& spec) {
          spec.series.find(kTemplate) != std::string::npos;
 }
 
+}  // namespace
+
 MetricQuery QueryOf(const MetricSpec& spec, const std::string& service) {
   return {.value = Expand(spec.query, service),
           .series = Expand(spec.series, service),
@@ -28,14 +30,11 @@ MetricQuery QueryOf(const MetricSpec& spec, const std::string& service) {
           .instance_label = spec.instance_label};
 }
 
-// Equal for equal queries. A specification shared by pointer needs no text compared.
-std::string Identity(const MetricQuery& query) {
+std::string QueryIdentity(const MetricQuery& query) {
   std::string identity = query.value + '\x1e' + query.series + '\x1e' + query.instance_label;
   for (const std::string& label : query.by) identity += '\x1e' + label;
   return identity;
 }
-
-}  // namespace
 
 std::vector<PlannedQuery> PlanQueries(
     const std::vector<std::shared_ptr<const ServiceSpec>>& services) {
@@ -46,13 +45,14 @@ std::vector<PlannedQuery> PlanQueries(
   for (uint32_t s = 0; s < services.size(); ++s) {
     for (uint32_t m = 0; m < services[s]->metrics.size(); ++m) {
       const MetricSpec& spec = *services[s]->metrics[m].spec;
+      if (spec.derived != nullptr) continue;
       const bool shared = !IsTemplate(spec);
       size_t at = plan.size();
       if (const auto known = by_spec.find(&spec); shared && known != by_spec.end()) {
         at = known->second;
       } else {
         MetricQuery query = QueryOf(spec, services[s]->name);
-        at = by_text.try_emplace(Identity(query), plan.size()).first->second;
+        at = by_text.try_emplace(QueryIdentity(query), plan.size()).first->second;
         if (at == plan.size()) plan.push_back({.query = std::move(query)});
         if (shared) by_spec[&spec] = at;
       }

@@ -23,6 +23,12 @@ struct PlannedQuery {
   std::vector<PlannedUse> uses;  // in the order of their keys, so that rows and uses merge
 };
 
+// The query of a metric for one service.
+MetricQuery QueryOf(const MetricSpec& spec, const std::string& service);
+
+// Equal for equal queries.
+std::string QueryIdentity(const MetricQuery& query);
+
 // The distinct queries of the services given, by their position in `services`.
 std::vector<PlannedQuery> PlanQueries(
     const std::vector<std::shared_ptr<const ServiceSpec>>& services);

@@ -16,15 +16,20 @@ class MetricSource {
   // Asks, and calls back on the tick thread, once, within about the time-out. Never blocks.
   virtual void Ask(const MetricQuery& query, Millis timeout,
                    std::function<void(Result<Answer>)> done) = 0;
+  // What was; the same.
+  virtual void AskRange(const RangeQuery& query, Millis timeout,
+                        std::function<void(Result<RangeAnswer>)> done) = 0;
 };
 
 class PrometheusSource final : public MetricSource {
  public:
-  // The client is used on the loop's thread alone; all outlive this.
-  PrometheusSource(PrometheusClient& client, Courier& courier, Counters& counters)
-      : client_(client), courier_(courier), counters_(counters) {}
+  // The client is used on the loop's thread alone; all outlive this. Tells and counts each change
+  // of the endpoint in use.
+  PrometheusSource(PrometheusClient& client, Courier& courier, Counters& counters);
   void Ask(const MetricQuery& query, Millis timeout,
            std::function<void(Result<Answer>)> done) override;
+  void AskRange(const RangeQuery& query, Millis timeout,
+                std::function<void(Result<RangeAnswer>)> done) override;
 
  private:
   PrometheusClient& client_;

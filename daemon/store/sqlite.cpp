@@ -1,10 +1,17 @@
 #include "daemon/store/sqlite.h"
 
+#include <sys/stat.h>
+#include <sys/statvfs.h>
+#include <unistd.h>
+
+#include "daemon/store/copy.h"
+
 namespace autoscale {
 namespace {
 
 // The tick waits for it: long enough for a person's query in a shell, shorter than most ticks.
 constexpr int kBusyMillis = 500;
+constexpr uint64_t kLeastSpace = 64 * 1024;  // bytes: the index of a write-ahead log and a page
 
 }  // namespace
 
@@ -72,6 +79,15 @@ Status Statement::Run() {
   return Ok{};
 }
 
+Result<std::optional<int64_t>> Statement::First() {
+  auto row = Step();
+  if (!row) return std::move(row).error();
+  std::optional<int64_t> found;
+  if (*row) found = Integer();
+  Reset();  // an unfinished read would hold the WAL
+  return found;
+}
+
 int64_t Statement::Integer() { return sqlite3_column_int64(statement_.get(), column_++); }
 
 std::optional<int64_t> Statement::OptionalInteger() {
@@ -97,6 +113,11 @@ Result<std::unique_ptr<Database>> Database::Open(const std::string& path) {
   if (code != SQLITE_OK) return database->Explain(code);
   sqlite3_extended_result_codes(handle, 1);
   sqlite3_busy_timeout(handle, kBusyMillis);
+  struct stat info {};
+  if (stat(path.c_str(), &info) == 0) {
+    database->device_ = info.st_dev;
+    database->inode_ = info.st_ino;
+  }
   return database;
 }
 
@@ -107,10 +128,9 @@ Status Database::Execute(const char* sql) {
 }
 
 Result<int64_t> Database::ReadInteger(const char* sql) {
-  Statement statement(*this, sql);
-  auto row = statement.Step();
-  if (!row) return std::move(row).error();
-  return *row ? statement.Integer() : 0;
+  auto found = Statement(*this, sql).First();
+  if (!found) return std::move(found).error();
+  return found->value_or(0);
 }
 
 Result<std::string> Database::ReadText(const char* sql) {
@@ -120,15 +140,38 @@ Result<std::string> Database::ReadText(const char* sql) {
   return *row ? statement.Text() : std::string();
 }
 
+Status Database::CheckPlace() const {
+  struct stat info {};
+  const bool there = stat(path_.c_str(), &info) == 0;
+  std::string lost;
+  if (!there || info.st_dev != device_ || info.st_ino != inode_) {
+    lost = path_;
+  } else if (access((path_ + "-wal").c_str(), F_OK) != 0) {
+    lost = path_ + "-wal";
+  }
+  if (lost.empty()) return Ok{};
+  return Error{ErrorKind::kUnavailable,
+               lost +
+                   " was removed, moved or replaced while autoscaled has it open: move it back, "
+                   "or restart autoscaled, which begins with what is there or says what to do"};
+}
+
 Error Database::Damaged(const std::string& detail) const {
-  return {ErrorKind::kInternal,
-          "the database " + path_ + " is damaged (" + detail +
-              "): stop autoscaled, move the file away together with its -wal and -shm files, and "
-              "put a copy in its place; without a copy it starts anew and has forgotten what it "
-              "decided"};
+  damaged_ = true;
+  // What is left may be of use to somebody; and the commands below name these files.
+  sqlite3_db_config(handle(), SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, nullptr);
+  return {ErrorKind::kInternal, "the database " + path_ + " is damaged (" + detail +
+                                    "); instances run on as they are. " + HowToMend(path_)};
+}
+
+// For SQLite some of what a full disk refuses is a failure of the disk.
+bool Database::IsDiskFull() const {
+  struct statvfs disk {};
+  return statvfs(path_.c_str(), &disk) == 0 && disk.f_bavail * disk.f_frsize < kLeastSpace;
 }
 
 Error Database::Explain(int code) const {
+  if ((code & 0xff) == SQLITE_IOERR && IsDiskFull()) code = SQLITE_FULL;
   const std::string detail = handle() != nullptr ? sqlite3_errmsg(handle()) : sqlite3_errstr(code);
   switch (code & 0xff) {  // the primary code of an extended one
     case SQLITE_FULL:

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <sqlite3.h>
+#include <sys/types.h>
 
 #include <cstdint>
 #include <memory>
@@ -34,6 +35,8 @@ class Statement {
   Result<bool> Step();
   // For a statement without rows.
   Status Run();
+  // The first row's first column; nothing: there is no row.
+  Result<std::optional<int64_t>> First();
 
   // Columns of the current row from left to right.
   int64_t Integer();
@@ -63,13 +66,20 @@ class Database {
   Result<int64_t> ReadInteger(const char* sql);
   Result<std::string> ReadText(const char* sql);
 
+  // Whether the file that is open is still the one at its path, with its write-ahead log: else what
+  // is committed is gone with the process.
+  [[nodiscard]] Status CheckPlace() const;
+
   // What went wrong and what to do, by SQLite's result code.
   [[nodiscard]] Error Explain(int code) const;
+  // From then on the files are left as they are, also when the connection is closed.
   [[nodiscard]] Error Damaged(const std::string& detail) const;
+  [[nodiscard]] bool is_damaged() const { return damaged_; }  // has shown itself to be
   [[nodiscard]] const std::string& path() const { return path_; }
   [[nodiscard]] sqlite3* handle() const { return handle_.get(); }
 
  private:
+  [[nodiscard]] bool IsDiskFull() const;
   explicit Database(std::string path) : path_(std::move(path)) {}
 
   // v2: statements that outlive the connection's owner keep it open instead of leaking it.
@@ -78,6 +88,9 @@ class Database {
   };
   std::string path_;
   std::unique_ptr<sqlite3, Close> handle_;
+  dev_t device_ = 0;
+  ino_t inode_ = 0;
+  mutable bool damaged_ = false;
 };
 
 // Rolls back unless committed.

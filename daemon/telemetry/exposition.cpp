@@ -84,6 +84,11 @@ constexpr CounterText kCounters[] = {
     {"autoscaled_evaluations_total", "Policy evaluations.", &Counters::evaluations},
     {"autoscaled_policy_faults_total", "Evaluations in which the policy failed or was stopped.",
      &Counters::policy_faults},
+    {"autoscaled_policy_quarantined_total",
+     "Evaluations that were holds because the policy is quarantined.", &Counters::quarantined},
+    {"autoscaled_policy_unserved_total",
+     "Evaluations that were holds because policies had used up the time of a tick.",
+     &Counters::policies_unserved},
     {"autoscaled_worker_restarts_total", "Policy workers started again after they ended.",
      &Counters::worker_restarts},
     {"autoscaled_decisions_out_total", "Decisions for more instances.", &Counters::decisions_out},
@@ -93,6 +98,19 @@ constexpr CounterText kCounters[] = {
     {"autoscaled_queries_total", "Queries sent to Prometheus.", &Counters::queries},
     {"autoscaled_query_errors_total", "Queries that failed, timed out or answered nonsense.",
      &Counters::query_errors},
+    {"autoscaled_prometheus_failovers_total",
+     "Changes of the Prometheus endpoint in use, because it failed and another answered.",
+     &Counters::prometheus_failovers},
+    {"autoscaled_history_queries_total", "Range queries sent to Prometheus, for derived metrics.",
+     &Counters::history_queries},
+    {"autoscaled_history_query_errors_total", "Range queries that failed.",
+     &Counters::history_errors},
+    {"autoscaled_forecasts_fitted_total", "Forecasts learned anew from a metric's history.",
+     &Counters::forecasts_fitted},
+    {"autoscaled_model_requests_total", "Requests sent to models outside, for predicted metrics.",
+     &Counters::model_requests},
+    {"autoscaled_model_errors_total", "Requests to models outside that failed.",
+     &Counters::model_errors},
     {"autoscaled_instances_started_total", "Instances that providers were asked to start.",
      &Counters::instances_started},
     {"autoscaled_instances_stopped_total", "Instances that providers were asked to stop.",
@@ -120,6 +138,10 @@ void AddCounters(Page& page, const Counters& counters) {
       "autoscaled_tick_seconds_total", "Time spent in ticks, from the answers' arrival to the end.",
       MetricType::Counter,
       static_cast<double>(counters.tick_microseconds.load(std::memory_order_relaxed)) / 1e6);
+  page.Single(
+      "autoscaled_clock_offset_seconds", "The daemon's time minus the wall clock.",
+      MetricType::Gauge,
+      static_cast<double>(counters.clock_offset_millis.load(std::memory_order_relaxed)) / 1e3);
 }
 
 struct GaugeText {
@@ -145,6 +167,17 @@ constexpr GaugeText kGauges[] = {
      [](const ServiceGauges& s) -> double { return s.paused; }},
     {"autoscaled_service_problem", "1 while something is wrong; autoscalectl status says what.",
      [](const ServiceGauges& s) -> double { return s.problem; }},
+    {"autoscaled_service_breaker_open",
+     "1 while actions have kept failing and the service is left as it is.",
+     [](const ServiceGauges& s) -> double { return s.breaker; }},
+    {"autoscaled_service_quarantined",
+     "1 while the policy is not run because of what it has cost before.",
+     [](const ServiceGauges& s) -> double { return s.quarantined; }},
+    {"autoscaled_service_cost_per_hour", "What the desired instances cost an hour.",
+     [](const ServiceGauges& s) -> double { return s.cost_per_hour; }},
+    {"autoscaled_service_holding",
+     "1 while a metric that the policy needs is not usable, or the policy fails.",
+     [](const ServiceGauges& s) -> double { return s.holding; }},
 };
 
 void AddServices(Page& page, const std::vector<ServiceGauges>& services,
@@ -153,24 +186,91 @@ void AddServices(Page& page, const std::vector<ServiceGauges>& services,
     page.Begin(text.name, text.help, "gauge");
     for (size_t i = 0; i < services.size(); ++i) page.Add(labels[i], text.read(services[i]));
   }
+  double cost = 0;
+  for (const ServiceGauges& service : services) cost += service.cost_per_hour;
+  page.Single("autoscaled_fleet_cost_per_hour", "What all desired instances cost an hour.",
+              MetricType::Gauge, cost);
 }
 
-// The value of a metric that is not fresh is left out: a number without meaning invites graphs.
-void AddMetrics(Page& page, const std::vector<ServiceGauges>& services,
+void AddShadows(Page& page, const std::vector<ServiceGauges>& services,
                 const std::vector<std::string>& labels) {
-  page.Begin("autoscaled_metric_value", "A metric as the policy saw it; absent while not fresh.",
-             "gauge");
+  page.Begin(
+      "autoscaled_shadow_agreement_ratio",
+      "Of the ticks in which a policy is tried beside the live one, those in which both want "
+      "the same capacity.",
+      "gauge");
+  for (size_t i = 0; i < services.size(); ++i) {
+    if (services[i].shadow_agreement) page.Add(labels[i], *services[i].shadow_agreement);
+  }
+  page.Begin("autoscaled_shadow_faults_total", "Ticks in which the policy that is tried failed.",
+             "counter");
+  for (size_t i = 0; i < services.size(); ++i) {
+    if (!services[i].shadow_agreement) continue;
+    page.Add(labels[i], static_cast<double>(services[i].shadow_faults));
+  }
+}
+
+// One family of the services' metrics; `read` answers nothing where there is no such number.
+template <typename Read>
+void AddMetricGauge(Page& page, const std::vector<ServiceGauges>& services,
+                    const std::vector<std::string>& labels, const Read& read) {
   for (size_t i = 0; i < services.size(); ++i) {
     for (const ServiceGauges::Metric& metric : services[i].metrics) {
-      if (!metric.fresh || !std::isfinite(metric.value)) continue;
-      page.Add(labels[i] + "," + Label("metric", metric.name), metric.value);
+      const std::optional<double> value = read(metric);
+      if (!value || !std::isfinite(*value)) continue;
+      page.Add(labels[i] + "," + Label("metric", metric.name), *value);
     }
   }
+}
+
+void AddMetrics(Page& page, const std::vector<ServiceGauges>& services,
+                const std::vector<std::string>& labels) {
+  using Metric = ServiceGauges::Metric;
+  using Number = std::optional<double>;
+  const auto is_fresh = [](const Metric& m) { return m.state == SampleState::kFresh; };
+  // A number without meaning invites graphs.
+  page.Begin("autoscaled_metric_value", "A metric as the policy saw it; absent while not fresh.",
+             "gauge");
+  AddMetricGauge(page, services, labels,
+                 [&](const Metric& m) { return is_fresh(m) ? Number(m.value) : Number(); });
   page.Begin("autoscaled_metric_fresh", "1 when the metric may be acted on.", "gauge");
+  AddMetricGauge(page, services, labels,
+                 [&](const Metric& m) { return Number(is_fresh(m) ? 1 : 0); });
+  page.Begin("autoscaled_metric_state", "Always 1; the label says which state the metric is in.",
+             "gauge");
   for (size_t i = 0; i < services.size(); ++i) {
-    for (const ServiceGauges::Metric& metric : services[i].metrics) {
-      page.Add(labels[i] + "," + Label("metric", metric.name), metric.fresh ? 1 : 0);
+    for (const Metric& metric : services[i].metrics) {
+      page.Add(labels[i] + "," + Label("metric", metric.name) + "," +
+                   Label("state", ToString(metric.state)),
+               1);
     }
+  }
+  page.Begin("autoscaled_metric_age_seconds",
+             "Age of the newest data behind the metric; absent while there is none.", "gauge");
+  AddMetricGauge(page, services, labels,
+                 [](const Metric& m) { return m.age_s ? Number(*m.age_s) : Number(); });
+  page.Begin("autoscaled_metric_coverage_ratio",
+             "Series behind the metric, as a share of what is expected.", "gauge");
+  AddMetricGauge(page, services, labels,
+                 [](const Metric& m) { return m.coverage ? Number(*m.coverage) : Number(); });
+  page.Begin("autoscaled_metric_substituted",
+             "1 while when_empty, when_nan or a fallback stands in for the metric; else absent.",
+             "gauge");
+  AddMetricGauge(page, services, labels,
+                 [](const Metric& m) { return m.substituted ? Number(1) : Number(); });
+}
+
+void AddPrometheus(Page& page, const std::vector<EndpointGauges>& endpoints) {
+  page.Begin("autoscaled_prometheus_in_use", "1 for the endpoint that queries go to first.",
+             "gauge");
+  for (const EndpointGauges& endpoint : endpoints) {
+    page.Add(Label("endpoint", endpoint.url), endpoint.in_use ? 1 : 0);
+  }
+  page.Begin("autoscaled_prometheus_up",
+             "1 when the last query to the endpoint was answered; absent before the first.",
+             "gauge");
+  for (const EndpointGauges& endpoint : endpoints) {
+    if (endpoint.up) page.Add(Label("endpoint", endpoint.url), *endpoint.up ? 1 : 0);
   }
 }
 
@@ -208,7 +308,8 @@ void AddProcess(Page& page) {
 }  // namespace
 
 std::string RenderMetrics(const Counters& counters, const std::vector<ServiceGauges>& services,
-                          const std::vector<UsageView>& usage) {
+                          const std::vector<UsageView>& usage,
+                          const std::vector<EndpointGauges>& prometheus) {
   std::vector<std::string> labels;
   labels.reserve(services.size());
   size_t metrics = 0;
@@ -219,10 +320,12 @@ std::string RenderMetrics(const Counters& counters, const std::vector<ServiceGau
   constexpr size_t kLine = 96;  // bytes, what most lines stay below
   Page page;
   page.Reserve(kLine *
-               (100 + services.size() * std::size(kGauges) + metrics * 2 + usage.size() * 2));
+               (100 + services.size() * std::size(kGauges) + metrics * 5 + usage.size() * 2));
   AddProcess(page);
   AddCounters(page, counters);
+  AddPrometheus(page, prometheus);
   AddServices(page, services, labels);
+  AddShadows(page, services, labels);
   AddMetrics(page, services, labels);
   AddUsage(page, usage);
   return page.Take();

@@ -12,6 +12,7 @@ inline constexpr const char* kExpositionType = "text/plain; version=0.0.4; chars
 
 // Prometheus' text form of everything we export. Throws std::bad_alloc alone.
 std::string RenderMetrics(const Counters& counters, const std::vector<ServiceGauges>& services,
-                          const std::vector<UsageView>& usage);
+                          const std::vector<UsageView>& usage,
+                          const std::vector<EndpointGauges>& prometheus = {});
 
 }  // namespace autoscale

@@ -30,7 +30,7 @@ double CountDescriptors() {
 
 }  // namespace
 
-std::optional<ProcessUsage> ReadOwnUsage() {
+std::optional<OwnUsage> ReadOwnUsage() {
   std::string line;
   if (!std::getline(std::ifstream("/proc/self/stat"), line)) return std::nullopt;
   // The second field, the program's name in parentheses, may hold spaces: read on after it.
@@ -45,7 +45,7 @@ std::optional<ProcessUsage> ReadOwnUsage() {
 
   const double since_boot = start_ticks / static_cast<double>(sysconf(_SC_CLK_TCK));
   const double boot = SecondsOf(CLOCK_REALTIME) - SecondsOf(CLOCK_BOOTTIME);
-  return ProcessUsage{
+  return OwnUsage{
       .cpu_seconds = SecondsOf(CLOCK_PROCESS_CPUTIME_ID),
       .resident_bytes = resident_pages * static_cast<double>(sysconf(_SC_PAGESIZE)),
       .open_descriptors = CountDescriptors(),

@@ -5,7 +5,7 @@
 
 namespace autoscale {
 
-struct ProcessUsage {
+struct OwnUsage {
   double cpu_seconds = 0;
   double resident_bytes = 0;
   double open_descriptors = 0;
@@ -14,6 +14,6 @@ struct ProcessUsage {
 };
 
 // Absent where /proc cannot be read.
-std::optional<ProcessUsage> ReadOwnUsage();
+std::optional<OwnUsage> ReadOwnUsage();
 
 }  // namespace autoscale

@@ -11,8 +11,6 @@
 namespace autoscale {
 namespace {
 
-// Far above what a fleet's policies need; a policy's own limit is in the Lua host.
-[[maybe_unused]] constexpr rlim_t kAddressSpace = rlim_t{2} << 30;
 constexpr rlim_t kStack = 8u << 20;  // nested calls from C into Lua overflow smaller ones
 
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
@@ -29,10 +27,10 @@ bool Limit(int resource, rlim_t value) {
   return setrlimit(static_cast<__rlimit_resource_t>(resource), &limit) == 0;
 }
 
-Status LimitResources() {
+Status LimitResources([[maybe_unused]] rlim_t address_space) {
   const bool done = Limit(RLIMIT_CORE, 0) && Limit(RLIMIT_FSIZE, 0) &&
                     Limit(RLIMIT_STACK, kStack) &&
-                    (kSanitized || (Limit(RLIMIT_AS, kAddressSpace) && Limit(RLIMIT_NOFILE, 8)));
+                    (kSanitized || (Limit(RLIMIT_AS, address_space) && Limit(RLIMIT_NOFILE, 8)));
   if (done) return Ok{};
   return Error{ErrorKind::kInternal, std::string("cannot set its limits: ") + std::strerror(errno)};
 }
@@ -81,8 +79,8 @@ Status FilterCalls() {
 
 }  // namespace
 
-Status Confine() {
-  Status limited = LimitResources();
+Status Confine(size_t memory_bytes) {
+  Status limited = LimitResources(memory_bytes);
   return limited && !kSanitized ? FilterCalls() : limited;
 }
 

@@ -26,8 +26,9 @@ using std::chrono::nanoseconds;
 constexpr Millis kReadyTimeout{10'000};
 // A policy ends itself at the limit, except within C code: only then is it killed.
 constexpr Millis kGrace{50};
-// A worker that is stopped or starved, not busy, is given this long.
+// A worker that is stopped or starved, not busy, is given this long, and ten times its limit.
 constexpr Millis kStall{1'000};
+constexpr Millis kLongestStall{5'000};
 // Descriptors are first moved here, out of the way of those the worker expects.
 constexpr int kFreeDescriptors = 10;
 
@@ -138,6 +139,11 @@ Status WorkerProcess::Launch(const std::string& executable) {
   worker_socket_ = -1;
   if (failed == 0) return Ok{};
   pid_ = -1;
+  if (failed == EAGAIN) {
+    return Error{
+        ErrorKind::kExhausted,
+        "cannot start " + executable + ": no more processes may be started (TasksMax=, ulimit -u)"};
+  }
   return Error{ErrorKind::kUnavailable,
                "cannot start " + executable + ": " + std::strerror(failed) +
                    "; is it installed beside autoscaled, in ../libexec/autoscaled?"};
@@ -186,7 +192,13 @@ void WorkerProcess::Mark(uint32_t progress) {
   mark_cpu_ = ProcessorTime(pid_);
 }
 
-std::optional<Loss> WorkerProcess::Exchange(const std::string& frames, std::string& answer) {
+Millis WorkerProcess::Wall(uint32_t progress) const {
+  return progress == 0 || progress > walls_.size() ? wall_ : walls_[progress - 1];
+}
+
+std::optional<Loss> WorkerProcess::Exchange(const std::string& frames,
+                                            std::span<const Millis> walls, std::string& answer) {
+  walls_ = walls;
   progress_->store(0);
   Mark(0);
   if (const auto lost = Write(frames)) return lost;
@@ -200,16 +212,18 @@ std::optional<Loss> WorkerProcess::Exchange(const std::string& frames, std::stri
 std::optional<Loss> WorkerProcess::Wait(short events) {
   for (;;) {
     pollfd ready{.fd = socket_, .events = events, .revents = 0};
-    const auto period = std::clamp<int64_t>(wall_.count() / 2, 5, 100);
+    const Millis wall = Wall(progress_->load());
+    const auto period = std::clamp<int64_t>(wall.count() / 2, 5, 100);
     const int count = poll(&ready, 1, static_cast<int>(period));
     if (count > 0) return std::nullopt;
     if (count < 0 && errno != EINTR) return Loss::kDied;
     const uint32_t progress = progress_->load();
     if (progress != mark_progress_) {
       Mark(progress);
-    } else if (ProcessorTime(pid_) - mark_cpu_ > 2 * wall_ + kGrace) {
+    } else if (ProcessorTime(pid_) - mark_cpu_ > 2 * Wall(progress) + kGrace) {
       return Loss::kHung;
-    } else if (Now(CLOCK_MONOTONIC) - mark_time_ > 10 * wall_ + kStall) {
+    } else if (Now(CLOCK_MONOTONIC) - mark_time_ >
+               std::min<nanoseconds>(10 * Wall(progress) + kStall, kLongestStall)) {
       return Loss::kStalled;
     }
   }

@@ -3,6 +3,7 @@
 
 #include <memory>
 #include <optional>
+#include <span>
 #include <string>
 
 #include "daemon/worker/wire.h"
@@ -28,8 +29,10 @@ class WorkerProcess {
   WorkerProcess& operator=(const WorkerProcess&) = delete;
 
   // Writes whole frames and reads the payload of one answer. Blocks; bounded by the wall-clock
-  // limit for each request of the batch. After a loss the process is of no more use.
-  std::optional<Loss> Exchange(const std::string& frames, std::string& answer);
+  // limit of each request of the batch, which `walls` says in their order. After a loss the process
+  // is of no more use.
+  std::optional<Loss> Exchange(const std::string& frames, std::span<const Millis> walls,
+                               std::string& answer);
   // The request of the batch that is or was last running, from 0.
   [[nodiscard]] std::optional<uint32_t> running() const;
   [[nodiscard]] int pid() const { return pid_; }
@@ -44,8 +47,11 @@ class WorkerProcess {
   std::optional<Loss> Write(const std::string& frames);
   std::optional<Loss> Read(char* to, size_t size);
   void Mark(uint32_t progress);
+  // The limit of what runs.
+  [[nodiscard]] Millis Wall(uint32_t progress) const;
 
-  const Millis wall_;
+  const Millis wall_;              // while no request runs
+  std::span<const Millis> walls_;  // of the batch
   int pid_ = -1;
   int socket_ = -1, worker_socket_ = -1, memory_ = -1;
   Progress* progress_ = nullptr;

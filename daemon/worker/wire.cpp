@@ -2,8 +2,12 @@
 
 #include <utility>
 
+#include "engine/model/text.h"
+
 namespace autoscale {
 namespace {
+
+constexpr size_t kLongestReason = 1000;  // bytes; the host writes no longer ones
 
 void PutOptional(FrameWriter& out, const std::optional<float>& value) {
   out.Put(static_cast<uint8_t>(value.has_value() ? 1 : 0));
@@ -13,6 +17,32 @@ void PutOptional(FrameWriter& out, const std::optional<float>& value) {
 std::optional<float> GetOptional(FrameReader& in) {
   if (in.Get<uint8_t>() == 0) return std::nullopt;
   return in.Get<float>();
+}
+
+// In 8 bytes; 0: absent.
+template <typename T>
+void PutOwn(FrameWriter& out, const std::optional<T>& limit) {
+  out.Put(limit ? static_cast<int64_t>(*limit) : int64_t{0});
+}
+
+template <typename T>
+std::optional<T> GetOwn(FrameReader& in) {
+  const auto limit = in.Get<int64_t>();
+  if (limit < 0 || !std::in_range<T>(limit)) in.Fail();
+  return in.ok() && limit > 0 ? std::optional(static_cast<T>(limit)) : std::nullopt;
+}
+
+void PutOwnLimits(FrameWriter& out, const OwnLimits& limits) {
+  PutOwn(out, limits.instructions);
+  PutOwn(out, limits.wall ? std::optional(limits.wall->count()) : std::nullopt);
+  PutOwn(out, limits.state_bytes);
+}
+
+OwnLimits GetOwnLimits(FrameReader& in) {
+  OwnLimits limits{.instructions = GetOwn<int>(in), .wall = {}, .state_bytes = {}};
+  if (const auto wall = GetOwn<int64_t>(in)) limits.wall = Millis(*wall);
+  limits.state_bytes = GetOwn<size_t>(in);
+  return limits;
 }
 
 void PutSample(FrameWriter& out, const Sample& sample) {
@@ -33,7 +63,7 @@ void PutSample(FrameWriter& out, const Sample& sample) {
 
 void GetSample(FrameReader& in, Sample& sample) {
   sample.value = in.Get<double>();
-  sample.state = in.GetEnum(SampleState::kError);
+  sample.state = in.GetEnum(SampleState::kImplausible);
   sample.substituted = in.Get<uint8_t>() != 0;
   sample.age_s = GetOptional(in);
   sample.coverage = GetOptional(in);
@@ -93,6 +123,7 @@ void PutLimits(FrameWriter& out, const PolicyLimits& limits) {
   out.Put(int64_t{limits.wall.count()});
   out.Put(uint64_t{limits.state_bytes});
   out.Put(uint64_t{limits.source_bytes});
+  out.Put(uint64_t{limits.worker_bytes});
 }
 
 PolicyLimits GetLimits(FrameReader& in) {
@@ -102,11 +133,39 @@ PolicyLimits GetLimits(FrameReader& in) {
   limits.wall = Millis(in.Get<int64_t>());
   limits.state_bytes = in.Get<uint64_t>();
   limits.source_bytes = in.Get<uint64_t>();
+  limits.worker_bytes = in.Get<uint64_t>();
   return limits;
 }
 
-void PutRequest(FrameWriter& out, uint32_t policy, const Snapshot& snapshot) {
+void PutZone(FrameWriter& out, const Zone& zone) {
+  out.PutText(zone.name);
+  out.PutText(zone.version);
+  out.Put(static_cast<uint32_t>(zone.changes.size()));
+  for (const ZoneChange& change : zone.changes) {
+    out.Put(change.unix);
+    out.Put(change.offset_s);
+    out.PutText(change.abbreviation);
+  }
+}
+
+Zone GetZone(FrameReader& in) {
+  Zone zone;
+  zone.name = in.GetText();
+  zone.version = in.GetText();
+  for (auto count = in.Get<uint32_t>(); in.ok() && count > 0; --count) {
+    ZoneChange& change = zone.changes.emplace_back();
+    change.unix = in.Get<int64_t>();
+    change.offset_s = in.Get<int>();
+    change.abbreviation = in.GetText();
+  }
+  return zone;
+}
+
+void PutRequest(FrameWriter& out, uint32_t policy, std::span<const uint32_t> zones,
+                const Snapshot& snapshot) {
   out.Put(policy);
+  out.Put(static_cast<uint32_t>(zones.size()));
+  for (const uint32_t zone : zones) out.Put(zone);
   out.PutText(snapshot.service);
   out.Put(int64_t{snapshot.now.time_since_epoch().count()});
   out.Put(snapshot.capacity.desired);
@@ -121,11 +180,16 @@ void PutRequest(FrameWriter& out, uint32_t policy, const Snapshot& snapshot) {
   }
   PutParams(out, *snapshot.params);
   out.PutText(snapshot.state);
+  PutOwnLimits(out, snapshot.limits);
 }
 
 void GetRequest(FrameReader& in, WireRequest& request) {
   Snapshot& snapshot = request.snapshot;
   request.policy = in.Get<uint32_t>();
+  request.zones.clear();
+  for (auto count = in.Get<uint32_t>(); in.ok() && count > 0; --count) {
+    request.zones.push_back(in.Get<uint32_t>());
+  }
   snapshot.service = in.GetText();
   snapshot.now = TimePoint(Millis(in.Get<int64_t>()));
   snapshot.capacity.desired = in.Get<int>();
@@ -145,6 +209,7 @@ void GetRequest(FrameReader& in, WireRequest& request) {
   }
   GetParams(in, request.params);
   snapshot.state = in.GetText();
+  snapshot.limits = GetOwnLimits(in);
   snapshot.metrics = std::span(request.metrics).first(filled);
   snapshot.samples = std::span(request.samples).first(filled);
   snapshot.params = &request.params;
@@ -157,6 +222,8 @@ void PutEvaluation(FrameWriter& out, const Evaluation& evaluation) {
   out.Put(proposal.capacity);
   out.PutText(proposal.reason);
   out.PutText(proposal.at);
+  out.Put(static_cast<uint8_t>(evaluation.at_limit ? 1 : 0));
+  out.Put(static_cast<uint8_t>(evaluation.outside ? 1 : 0));
   out.Put(static_cast<uint8_t>(evaluation.state ? 1 : 0));
   if (evaluation.state) out.PutText(*evaluation.state);
 }
@@ -166,8 +233,11 @@ Evaluation GetEvaluation(FrameReader& in) {
   out.proposal.kind = in.GetEnum(ProposalKind::kTrack);
   out.proposal.cause = in.GetEnum(HoldCause::kFault);
   out.proposal.capacity = in.Get<int>();
-  out.proposal.reason = in.GetText();
-  out.proposal.at = in.GetText();
+  if (out.proposal.capacity < 0 || out.proposal.capacity > kMaxCapacity) in.Fail();
+  out.proposal.reason = OneLine(in.GetText(), kLongestReason);
+  out.proposal.at = OneLine(in.GetText(), kLongestReason);
+  out.at_limit = in.Get<uint8_t>() != 0;
+  out.outside = in.Get<uint8_t>() != 0;
   if (in.Get<uint8_t>() != 0) out.state = std::string(in.GetText());
   return out;
 }

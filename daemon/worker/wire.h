@@ -3,8 +3,9 @@
 // not trusted.
 //
 // A frame is a length (u32, without itself) and a payload whose first byte is its FrameKind. The
-// daemon sends kConfigure once and is answered kReady; then kPolicy frames, unanswered, and kBatch
-// frames, each answered by one kAnswers. One side speaks at a time, so that no batch can deadlock.
+// daemon sends kConfigure once and is answered kReady; then kZone, kModule and kPolicy frames,
+// unanswered, and kBatch frames, each answered by one kAnswers. One side speaks at a time, so that
+// no batch can deadlock.
 #pragma once
 
 #include <atomic>
@@ -19,9 +20,20 @@
 
 namespace autoscale {
 
-enum class FrameKind : uint8_t { kConfigure = 1, kReady, kPolicy, kBatch, kAnswers };
+enum class FrameKind : uint8_t {
+  kConfigure = 1,
+  kReady,
+  kZone,
+  kModule,
+  kPolicy,
+  kBatch,
+  kAnswers
+};
 
 inline constexpr size_t kMaxFrame = 64u << 20;
+// After so long the worker answers what it has: the first requests of the batch. What a hang costs
+// others stays small, and the daemon can end when its time is over.
+inline constexpr Millis kSlice{20};
 inline constexpr int kWorkerSocket = 3;    // the worker's end of the socket pair
 inline constexpr int kWorkerProgress = 4;  // the memory in which it tells what it runs
 
@@ -106,6 +118,7 @@ class FrameReader {
 // A request as the worker reads it; reused from one to the next. Views point into the payload.
 struct WireRequest {
   uint32_t policy = 0;
+  std::vector<uint32_t> zones;  // as they were sent; the snapshot's are empty
   Snapshot snapshot;
   std::vector<DeclaredMetric> metrics;
   std::vector<Sample> samples;
@@ -114,7 +127,10 @@ struct WireRequest {
 
 void PutLimits(FrameWriter& out, const PolicyLimits& limits);
 PolicyLimits GetLimits(FrameReader& in);
-void PutRequest(FrameWriter& out, uint32_t policy, const Snapshot& snapshot);
+void PutZone(FrameWriter& out, const Zone& zone);
+Zone GetZone(FrameReader& in);
+void PutRequest(FrameWriter& out, uint32_t policy, std::span<const uint32_t> zones,
+                const Snapshot& snapshot);
 void GetRequest(FrameReader& in, WireRequest& request);
 void PutEvaluation(FrameWriter& out, const Evaluation& evaluation);
 Evaluation GetEvaluation(FrameReader& in);

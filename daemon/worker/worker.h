@@ -3,8 +3,8 @@
 // The worker (autoscaled-policy-worker) is spawned, limits itself (seccomp, rlimits) and answers
 // batches over a socket pair. A policy that does not come back before the wall-clock limit costs
 // the worker's life: it is killed and spawned again, the culprit (told by shared memory) gets a
-// fault, the rest of the batch is evaluated again. After three such kills a policy is quarantined:
-// it answers faults without being run until its text changes.
+// fault, the rest of the batch is evaluated again. What costs too much is quarantined (standing.h):
+// it answers faults without being run.
 #pragma once
 
 #include <memory>
@@ -25,7 +25,8 @@ class PolicyWorker final : public Evaluator {
                                                      PolicyLimits limits, Counters& counters);
   ~PolicyWorker() override;
 
-  std::vector<Evaluation> Evaluate(std::span<const EvaluationRequest> requests) override;
+  std::vector<Evaluation> Evaluate(std::span<const EvaluationRequest> requests,
+                                   Deadline until = kNoDeadline) override;
   // The worker's present pid, for tests and for summing up memory.
   [[nodiscard]] int pid() const;
 

@@ -4,8 +4,12 @@
 #include <unistd.h>
 
 #include <cerrno>
+#include <chrono>
 #include <cstdio>
+#include <cstdlib>
+#include <memory>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "daemon/worker/confine.h"
@@ -53,39 +57,75 @@ class Worker {
     while (ReadFrame(frame_)) {
       FrameReader in(frame_);
       const auto kind = static_cast<FrameKind>(in.Get<uint8_t>());
-      if (kind == FrameKind::kPolicy) {
-        PolicySource source;
-        source.hash = in.Get<uint64_t>();
-        source.path = in.GetText();
-        source.text = in.GetText();
-        sources_.push_back(std::move(source));
-        if (!in.Done()) return false;
+      if (kind == FrameKind::kZone) {
+        zones_.push_back(std::make_shared<const Zone>(GetZone(in)));
+      } else if (kind == FrameKind::kModule) {
+        TakeModule(in);
+      } else if (kind == FrameKind::kPolicy) {
+        TakePolicy(in);
       } else if (kind != FrameKind::kBatch || !Answer(in)) {
         return false;
       }
+      if (!in.Done()) return false;
     }
     return true;
   }
 
  private:
+  void TakeModule(FrameReader& in) {
+    PolicyModule module;
+    module.name = in.GetText();
+    module.path = in.GetText();
+    module.text = in.GetText();
+    modules_.push_back(std::make_shared<const PolicyModule>(std::move(module)));
+  }
+
+  void TakePolicy(FrameReader& in) {
+    PolicySource source;
+    source.hash = in.Get<uint64_t>();
+    source.path = in.GetText();
+    source.text = in.GetText();
+    for (auto count = in.Get<uint32_t>(); in.ok() && count > 0; --count) {
+      const auto id = in.Get<uint32_t>();
+      if (id >= modules_.size()) return in.Fail();
+      source.modules.push_back(modules_[id]);
+    }
+    sources_.push_back(std::move(source));
+  }
+
   bool Answer(FrameReader& in) {
     answers_.clear();
     FrameWriter out(answers_);
     out.Begin(FrameKind::kAnswers);
+    const auto began = std::chrono::steady_clock::now();
     for (uint32_t position = 1; !in.Done(); ++position) {
       GetRequest(in, request_);
-      if (!in.ok() || request_.policy >= sources_.size()) return false;
+      if (!in.ok() || request_.policy >= sources_.size() || !PickZones()) return false;
       progress_.store(position);
       PutEvaluation(out, host_.Evaluate(sources_[request_.policy], request_.snapshot));
+      if (std::chrono::steady_clock::now() - began >= kSlice) in = FrameReader(std::string_view());
     }
     progress_.store(0);
     out.Finish();
     return WriteAll(answers_);
   }
 
+  bool PickZones() {
+    picked_.clear();
+    for (const uint32_t zone : request_.zones) {
+      if (zone >= zones_.size()) return false;
+      picked_.push_back(zones_[zone]);
+    }
+    request_.snapshot.zones = picked_;
+    return true;
+  }
+
   PolicyHost host_;
   Progress& progress_;
-  std::vector<PolicySource> sources_;  // by the order in which they were sent
+  // By the order in which they were sent; modules are shared by the policies that require them.
+  std::vector<std::shared_ptr<const Zone>> zones_, picked_;  // the latter of the running request
+  std::vector<std::shared_ptr<const PolicyModule>> modules_;
+  std::vector<PolicySource> sources_;
   WireRequest request_;
   std::string frame_, answers_;
 };
@@ -106,7 +146,8 @@ int Main() {
   const bool configure = in.Get<uint8_t>() == static_cast<uint8_t>(FrameKind::kConfigure);
   const PolicyLimits limits = GetLimits(in);
   if (!configure || !in.Done()) return Fail("is of another version than autoscaled");
-  if (Status confined = Confine(); !confined) return Fail(confined.error().message);
+  if (Status confined = Confine(limits.worker_bytes); !confined)
+    return Fail(confined.error().message);
   Worker worker(limits, *static_cast<Progress*>(memory));
   std::string ready;
   FrameWriter out(ready);
@@ -119,4 +160,5 @@ int Main() {
 }  // namespace
 }  // namespace autoscale
 
-int main() { return autoscale::Main(); }
+// Nothing is left to tidy, and what a sanitizer does at the end needs descriptors: there are none.
+int main() { std::_Exit(autoscale::Main()); }

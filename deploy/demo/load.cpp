@@ -3,14 +3,17 @@
 // request was due. A closed loop would slow down with an overloaded service and hide what we came
 // to see.
 //
-//   demo-load --port PORT --schedule 20:100,35:700,25:100 [--out FILE] [--summary FILE]
+//   demo-load --port PORT[,PORT...] --schedule 20:100,35:700,25:100 [--steer FILE]
+//             [--out FILE] [--summary FILE]
 //
-// --out gets a JSON line a second, --summary one object at the end. Exit 0 whatever was measured.
+// Requests go to the ports in turn. --out gets a JSON line a second, --summary one object at the
+// end. With --steer the load goes on after the schedule: FILE says how many requests a second, is
+// read again each second, and ends it with the word "end". SIGTERM ends the load and waits for the
+// answers under way; a second one does not. Exit 0 whatever was measured.
 #include <arpa/inet.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <signal.h>
-#include <strings.h>
 #include <sys/epoll.h>
 #include <sys/resource.h>
 #include <sys/signalfd.h>
@@ -19,14 +22,14 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <array>
 #include <cerrno>
-#include <cmath>
+#include <charconv>
 #include <cstdint>
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
 #include <deque>
-#include <map>
 #include <optional>
 #include <random>
 #include <string>
@@ -34,6 +37,10 @@
 #include <unordered_map>
 #include <vector>
 
+#include "deploy/demo/load_answer.h"
+#include "deploy/demo/load_window.h"
+
+namespace autoscale::demo {
 namespace {
 
 constexpr int64_t kSecond = 1'000'000'000;
@@ -41,7 +48,7 @@ constexpr int64_t kRequestTimeout = 10 * kSecond;  // then it counts as failed
 // An idle connection is given up well before a server would close it in our face (nginx: 75 s).
 constexpr int64_t kIdleTimeout = 5 * kSecond;
 constexpr size_t kMaxConnections = 20'000;
-constexpr size_t kMaxAnswerBytes = 1u << 20;
+constexpr double kSteerSeconds = 1;  // how often --steer's file is read
 
 struct Step {
   double seconds = 0;
@@ -49,10 +56,10 @@ struct Step {
 };
 
 struct Options {
-  int port = 0;
+  std::vector<int> ports;
   std::string path = "/";
   std::vector<Step> schedule;
-  std::string out, summary;
+  std::string steer, out, summary;
   uint64_t seed = 1;
 };
 
@@ -67,107 +74,10 @@ int64_t NowNanos() {
   return now.tv_sec * kSecond + now.tv_nsec;
 }
 
-// What happened in one second, and in all of them.
-class Window {
- public:
-  void Arrived() { ++arrived_; }
-  void Succeeded(int64_t nanos) {
-    ++succeeded_;
-    ++buckets_[BucketOf(nanos)];
-  }
-  void Failed(const std::string& cause) {
-    ++failed_;
-    ++causes_[cause];
-  }
-  void Add(const Window& other) {
-    arrived_ += other.arrived_;
-    succeeded_ += other.succeeded_;
-    failed_ += other.failed_;
-    for (size_t i = 0; i < buckets_.size(); ++i) buckets_[i] += other.buckets_[i];
-    for (const auto& [cause, count] : other.causes_) causes_[cause] += count;
-  }
-
-  // Fields of a JSON object, without its braces.
-  [[nodiscard]] std::string Json() const {
-    char text[256];
-    std::snprintf(text, sizeof text,
-                  "\"arrived\":%llu,\"succeeded\":%llu,\"failed\":%llu,\"p50_ms\":%.1f,"
-                  "\"p95_ms\":%.1f,\"p99_ms\":%.1f,\"causes\":{",
-                  arrived_, succeeded_, failed_, QuantileMs(0.50), QuantileMs(0.95),
-                  QuantileMs(0.99));
-    std::string json = text;
-    for (const auto& [cause, count] : causes_) {
-      if (json.back() != '{') json += ',';
-      json += "\"" + cause + "\":" + std::to_string(count);
-    }
-    return json + "}";
-  }
-
- private:
-  // Buckets 5 % apart from 10 µs; the last takes all that is longer than the time-out.
-  static constexpr double kFirstNanos = 10'000, kGrowth = 1.05;
-  static size_t BucketOf(int64_t nanos) {
-    const double steps = std::log(std::max(1.0, static_cast<double>(nanos) / kFirstNanos));
-    return std::min<size_t>(static_cast<size_t>(steps / std::log(kGrowth)), 299);
-  }
-  [[nodiscard]] double QuantileMs(double quantile) const {
-    if (succeeded_ == 0) return 0;
-    const auto rank = static_cast<uint64_t>(std::ceil(quantile * static_cast<double>(succeeded_)));
-    uint64_t seen = 0;
-    for (size_t i = 0; i < buckets_.size(); ++i) {
-      seen += buckets_[i];
-      if (seen >= rank) return kFirstNanos * std::pow(kGrowth, static_cast<double>(i) + 1) / 1e6;
-    }
-    return 0;
-  }
-
-  unsigned long long arrived_ = 0, succeeded_ = 0, failed_ = 0;
-  std::map<std::string, unsigned long long> causes_;
-  std::vector<uint64_t> buckets_ = std::vector<uint64_t>(300);
-};
-
-// How far an answer has come; nothing until its head is complete.
-struct Answer {
-  int status = 0;
-  bool close = false;      // the server will end the connection
-  size_t total_bytes = 0;  // head and body
-};
-
-std::optional<std::string_view> Field(std::string_view head, std::string_view name) {
-  for (size_t at = head.find("\r\n"); at != std::string_view::npos;
-       at = head.find("\r\n", at + 2)) {
-    const std::string_view line = head.substr(at + 2);
-    if (line.size() <= name.size() || line[name.size()] != ':') continue;
-    if (strncasecmp(line.data(), name.data(), name.size()) != 0) continue;
-    std::string_view value = line.substr(name.size() + 1, line.find("\r\n") - name.size() - 1);
-    value.remove_prefix(std::min(value.find_first_not_of(' '), value.size()));
-    return value;
-  }
-  return std::nullopt;
-}
-
-// Answers must carry a Content-Length, as nginx's own and our backend's do; `bad` otherwise.
-std::optional<Answer> Parse(std::string_view input, bool& bad) {
-  const size_t end = input.find("\r\n\r\n");
-  if (end == std::string_view::npos) {
-    bad = input.size() > kMaxAnswerBytes;
-    return std::nullopt;
-  }
-  const std::string_view head = input.substr(0, end + 2);
-  const auto length = Field(head, "content-length");
-  bad = !head.starts_with("HTTP/1.") || head.size() < 12 || !length;
-  if (bad) return std::nullopt;
-  Answer answer;
-  answer.status = std::atoi(head.data() + 9);
-  const auto connection = Field(head, "connection");
-  answer.close = connection && strncasecmp(connection->data(), "close", 5) == 0;
-  answer.total_bytes = end + 4 + std::strtoul(length->data(), nullptr, 10);
-  return answer;
-}
-
 class Load {
  public:
   explicit Load(Options options) : options_(std::move(options)), random_(options_.seed) {
+    for (const int port : options_.ports) targets_.push_back({.port = port, .idle = {}});
     request_ = "GET " + options_.path + " HTTP/1.1\r\nHost: demo\r\nUser-Agent: demo-load\r\n\r\n";
   }
 
@@ -192,7 +102,13 @@ class Load {
   }
 
  private:
+  struct Target {
+    int port = 0;
+    std::deque<int> idle;  // connections: longest idle first; the freshest is reused
+  };
+
   struct Connection {
+    size_t target = 0;
     bool connecting = true;
     bool reused = false;
     bool busy = true;
@@ -227,14 +143,27 @@ class Load {
   // --- time ---
 
   void NextStep() {
-    if (step_ < options_.schedule.size()) {
-      rps_ = options_.schedule[step_].rps;
-      step_end_ += static_cast<int64_t>(options_.schedule[step_].seconds * 1e9);
-      ++step_;
-    } else {
-      arriving_ = false;
-      rps_ = 0;
+    const bool planned = step_ < options_.schedule.size();
+    const auto step = planned ? std::optional(options_.schedule[step_++]) : Steered();
+    arriving_ = step.has_value();
+    rps_ = step ? step->rps : 0;
+    if (step) step_end_ += static_cast<int64_t>(step->seconds * 1e9);
+  }
+
+  // What --steer's file wants for the next second; nothing when it wants an end, or without one. A
+  // file that cannot be read, as in the moment in which it is written, changes nothing. At least
+  // one request a second, because arrivals are planned ahead up to the next one.
+  [[nodiscard]] std::optional<Step> Steered() const {
+    if (options_.steer.empty()) return std::nullopt;
+    std::array<char, 32> text{};
+    std::FILE* file = std::fopen(options_.steer.c_str(), "re");
+    if (file != nullptr) {
+      if (std::fgets(text.data(), text.size(), file) == nullptr) text[0] = '\0';
+      std::fclose(file);
     }
+    if (std::string_view(text.data()).starts_with("end")) return std::nullopt;
+    const double rps = std::atof(text.data());
+    return Step{.seconds = kSteerSeconds, .rps = std::max(rps > 0 ? rps : rps_, 1.0)};
   }
 
   // The next arrival of a Poisson process; a step's rate holds from its very start.
@@ -289,8 +218,11 @@ class Load {
     window_ = Window();
     window_rps_ = rps_;
     window_end_ += kSecond;
-    while (!idle_.empty() && now - connections_[idle_.front()].idle_since > kIdleTimeout) {
-      Drop(idle_.front());
+    for (Target& target : targets_) {
+      while (!target.idle.empty() &&
+             now - connections_[target.idle.front()].idle_since > kIdleTimeout) {
+        Drop(target.idle.front());
+      }
     }
   }
 
@@ -298,9 +230,11 @@ class Load {
 
   void Send(int64_t due) {
     ++pending_;
-    if (!idle_.empty()) {
-      const int fd = idle_.back();
-      idle_.pop_back();
+    const size_t turn = next_target_;
+    next_target_ = (next_target_ + 1) % targets_.size();
+    if (Target& target = targets_[turn]; !target.idle.empty()) {
+      const int fd = target.idle.back();
+      target.idle.pop_back();
       Connection& connection = connections_[fd];
       connection.reused = true;
       Begin(fd, connection, due);
@@ -312,10 +246,10 @@ class Load {
     if (fd < 0) return CountFailure("out_of_connections");
     const int on = 1;
     setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
-    Begin(fd, connections_[fd] = Connection{}, due);
+    Begin(fd, connections_[fd] = Connection{.target = turn, .input = {}}, due);
     sockaddr_in address{};
     address.sin_family = AF_INET;
-    address.sin_port = htons(static_cast<uint16_t>(options_.port));
+    address.sin_port = htons(static_cast<uint16_t>(targets_[turn].port));
     address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
     if (connect(fd, reinterpret_cast<sockaddr*>(&address), sizeof address) != 0 &&
         errno != EINPROGRESS) {
@@ -343,11 +277,18 @@ class Load {
       uint64_t expirations = 0;
       [[maybe_unused]] const ssize_t got = read(timer_, &expirations, sizeof expirations);
     } else if (fd == signal_) {
-      finished_ = true;
+      Stop();
     } else if (const auto found = connections_.find(fd); found != connections_.end()) {
       if (found->second.connecting) return Connected(fd, found->second, events);
       Read(fd, found->second);
     }
+  }
+
+  void Stop() {
+    signalfd_siginfo info{};
+    [[maybe_unused]] const ssize_t got = read(signal_, &info, sizeof info);
+    finished_ = !arriving_;  // asked for the second time
+    arriving_ = false;
   }
 
   void Connected(int fd, Connection& connection, uint32_t events) {
@@ -382,7 +323,7 @@ class Load {
     } else {
       window_.Failed("status_" + std::to_string(answer.status));
     }
-    idle_.push_back(fd);
+    targets_[connection.target].idle.push_back(fd);
     if (answer.close) Drop(fd);
   }
 
@@ -398,8 +339,9 @@ class Load {
   }
 
   void Drop(int fd) {  // an idle connection
-    std::erase(idle_, fd);
-    connections_.erase(fd);
+    const auto found = connections_.find(fd);
+    std::erase(targets_[found->second.target].idle, fd);
+    connections_.erase(found);
     close(fd);
   }
 
@@ -437,7 +379,8 @@ class Load {
   size_t pending_ = 0;  // due and not answered
   Window window_, total_;
   std::unordered_map<int, Connection> connections_;
-  std::deque<int> idle_;            // longest idle first; the freshest is reused
+  std::vector<Target> targets_;
+  size_t next_target_ = 0;
   std::deque<Deadline> in_flight_;  // by deadline; entries of answered requests are skipped
 };
 
@@ -458,22 +401,37 @@ std::vector<Step> ParseSchedule(const std::string& text) {
   return steps;
 }
 
+// Empty when one of them is none.
+std::vector<int> ParsePorts(std::string_view text) {
+  std::vector<int> ports;
+  while (!text.empty()) {
+    const size_t length = std::min(text.find(','), text.size());
+    int port = 0;
+    const auto [end, error] = std::from_chars(text.data(), text.data() + length, port);
+    if (error != std::errc() || end != text.data() + length || port < 1 || port > 65535) return {};
+    ports.push_back(port);
+    text.remove_prefix(std::min(length + 1, text.size()));
+  }
+  return ports;
+}
+
 Options ParseOptions(int argc, char** argv) {
   Options options;
   for (int i = 1; i + 1 < argc; i += 2) {
     const std::string_view flag = argv[i];
     const std::string value = argv[i + 1];
-    if (flag == "--port") options.port = std::atoi(value.c_str());
+    if (flag == "--port") options.ports = ParsePorts(value);
     if (flag == "--path") options.path = value;
     if (flag == "--schedule") options.schedule = ParseSchedule(value);
+    if (flag == "--steer") options.steer = value;
     if (flag == "--out") options.out = value;
     if (flag == "--summary") options.summary = value;
     if (flag == "--seed") options.seed = std::strtoull(value.c_str(), nullptr, 10);
   }
-  if (options.port <= 0 || options.port > 65535 || options.schedule.empty() || argc % 2 == 0) {
+  if (options.ports.empty() || options.schedule.empty() || argc % 2 == 0) {
     std::fputs(
-        "usage: demo-load --port PORT --schedule SECONDS:RPS,... [--path /] [--out FILE]\n"
-        "                 [--summary FILE] [--seed N]\n",
+        "usage: demo-load --port PORT,... --schedule SECONDS:RPS,... [--steer FILE] [--path /]\n"
+        "                 [--out FILE] [--summary FILE] [--seed N]\n",
         stderr);
     std::exit(2);
   }
@@ -481,11 +439,12 @@ Options ParseOptions(int argc, char** argv) {
 }
 
 }  // namespace
+}  // namespace autoscale::demo
 
 int main(int argc, char** argv) {
   rlimit files{};
   getrlimit(RLIMIT_NOFILE, &files);
   files.rlim_cur = files.rlim_max;
   setrlimit(RLIMIT_NOFILE, &files);
-  Load(ParseOptions(argc, argv)).Run();
+  autoscale::demo::Load(autoscale::demo::ParseOptions(argc, argv)).Run();
 }

@@ -5,18 +5,20 @@
 
 BEGIN {
   rows = 32; columns = 100; line_height = 17; speed = 12; hold = 12
-  clock = 0; count = 0
+  clock = 0; count = 0; last = 0
 }
 
 # Building is not part of the show.
 /^demo: starting/ { begun = 1 }
 begun && !ended {
-  # A line of the table carries its own time; all others follow the one before.
+  # Lines of the table and of the story carry their own time; all others follow the one before.
   if (match($0, /^ *[0-9]+:[0-9][0-9] /)) {
     split($1, part, ":")
-    clock = (part[1] * 60 + part[2]) / speed
+    second = part[1] * 60 + part[2]
+    clock += (second - last) / speed
+    last = second
   } else {
-    clock += 0.05
+    clock += $0 ~ /^ *$/ ? 0 : 0.05
   }
   gsub(/\/[^ ]*\/build/, "build")
   gsub(/&/, "\\&amp;"); gsub(/</, "\\&lt;"); gsub(/>/, "\\&gt;")
@@ -31,7 +33,7 @@ END {
     width, height, width, height
   print "<style>"
   print "text { font: 13px ui-monospace, 'DejaVu Sans Mono', Menlo, monospace; fill: #d6deeb; white-space: pre; }"
-  print ".good { fill: #7fd17f; font-weight: bold; } .head { fill: #8fb8de; }"
+  print ".good { fill: #7fd17f; font-weight: bold; } .head { fill: #8fb8de; } .bad { fill: #e0655f; }"
   printf "#page { animation: scroll %.1fs steps(1) infinite; }\n", total
   print "@keyframes scroll {"
   for (i = 1; i <= count; i++) {
@@ -50,8 +52,9 @@ END {
     width, rows * line_height + 6
   print "<g clip-path=\"url(#screen)\"><g id=\"page\">"
   for (i = 1; i <= count; i++) {
-    style = text[i] ~ /^demo: PASS/ ? " class=\"good\"" : \
-            text[i] ~ /^( time|Why|Metrics|Stages|What|Policy)/ ? " class=\"head\"" : ""
+    style = text[i] ~ /^(demo|act [0-9]): *PASS/ ? " class=\"good\"" : \
+            text[i] ~ /^(demo|act [0-9]): *FAIL/ || text[i] ~ /SIGKILL$|SIGKILL: / ? " class=\"bad\"" : \
+            text[i] ~ /^( time|Why|Metrics|Stages|What|Policy|---)/ ? " class=\"head\"" : ""
     printf "<text id=\"l%d\" x=\"12\" y=\"%d\" xml:space=\"preserve\"%s>%s</text>\n", \
       i, 30 + i * line_height - 3, style, text[i]
   }

@@ -1,28 +1,12 @@
 #include "engine/decision/decide.h"
 
 #include <algorithm>
-#include <array>
-#include <cstdio>
 #include <string>
+
+#include "engine/decision/guards.h"
 
 namespace autoscale {
 namespace {
-
-// What a stage looks at. `wanted` is what the stages before it made of the proposal.
-struct Stage {
-  const ScalingRules& rules;
-  const History& history;
-  TimePoint now;
-  int desired;
-};
-
-std::string Seconds(Millis d) {
-  std::array<char, 32> text{};
-  const double seconds = ToSeconds(d);
-  const int decimals = seconds < 10 && seconds != static_cast<int>(seconds) ? 1 : 0;
-  std::snprintf(text.data(), text.size(), "%.*fs", decimals, seconds);
-  return text.data();
-}
 
 // As the Kubernetes HPA: up to the least proposal of the up window, down to the greatest of the
 // down window, both including the present one.
@@ -48,11 +32,11 @@ StageRecord Stabilize(const Stage& at, int wanted) {
 
 // The capacity at the period's start: what was added since taken off, what was removed put back.
 int CapacityAtStart(const Stage& at, Millis period) {
-  int start = at.desired;
+  int64_t start = at.desired;
   for (const AppliedChange& change : at.history.changes()) {
     if (change.at > at.now - period) start -= change.delta;
   }
-  return start;
+  return static_cast<int>(std::clamp<int64_t>(start, 0, kMaxCapacity));
 }
 
 // The capacity that one limit allows to reach; `sign` is +1 on the way up, -1 on the way down.
@@ -123,6 +107,39 @@ StageRecord Cool(const Stage& at, int wanted) {
   return record;
 }
 
+// The most (sign +1) or least (-1) that the capacity was within the last minute.
+int Extreme(const Stage& at, int sign) {
+  int capacity = at.desired;
+  int extreme = at.desired;
+  const std::vector<AppliedChange>& changes = at.history.changes();
+  for (auto change = changes.rbegin(); change != changes.rend(); ++change) {
+    if (change->at <= at.now - kBudgetPeriod) break;
+    capacity -= change->delta;
+    extreme = sign > 0 ? std::max(extreme, capacity) : std::min(extreme, capacity);
+  }
+  return extreme;
+}
+
+// A wrong proposal must not change most of a service before somebody can look: a step is held
+// against what there was within the last minute, not against what the step before left of it.
+StageRecord LimitStep(const Stage& at, int wanted) {
+  StageRecord record{.name = kMaxStep, .before = wanted, .after = wanted};
+  const bool out = wanted > at.desired;
+  const int percent = (out ? at.rules.up : at.rules.down).max_step_percent;
+  if (percent == 0 || wanted == at.desired) return record;
+  const int from = Extreme(at, out ? -1 : +1);
+  const int64_t hundredths = static_cast<int64_t>(from) * percent;
+  const int64_t step = std::max<int64_t>(1, out ? (hundredths + 99) / 100 : hundredths / 100);
+  // What is exceeded already stops the move; it never turns it round.
+  const int64_t reach =
+      out ? std::max<int64_t>(from + step, at.desired) : std::min<int64_t>(from - step, at.desired);
+  if (out ? wanted <= reach : wanted >= reach) return record;
+  record.after = static_cast<int>(reach);
+  record.reason =
+      "at most " + std::to_string(percent) + "% of " + std::to_string(from) + " within a minute";
+  return record;
+}
+
 std::string OutOfBounds(int capacity, const Bounds& bounds) {
   return capacity < bounds.min
              ? std::to_string(capacity) + " is below min " + std::to_string(bounds.min)
@@ -152,25 +169,50 @@ std::string Summarize(const Proposal& proposal, const std::vector<StageRecord>& 
 }  // namespace
 
 Decision Decide(const ScalingRules& rules, const Proposal& proposal, const Capacity& capacity,
-                TimePoint now, const History& history) {
-  Decision decision{.before = capacity.desired, .desired = capacity.desired};
-  const Stage at{.rules = rules, .history = history, .now = now, .desired = capacity.desired};
+                TimePoint now, const History& history, const Conditions& conditions) {
+  const int from = conditions.from.value_or(capacity.desired);
+  Decision decision{.before = capacity.desired, .desired = from};
+  const Stage at{
+      .rules = rules, .history = history, .now = now, .desired = from, .conditions = conditions};
 
-  if (StageRecord bounded = Bound(at, capacity.desired); bounded.after != bounded.before) {
-    decision.desired = bounded.after;
+  if (StageRecord bounded = Bound(at, from); bounded.after != bounded.before) {
     decision.reason = bounded.reason + ": straight to the bound";
+    decision.desired = bounded.after;
     decision.stages.push_back(std::move(bounded));
+    for (auto* guard : {KeepProtected, GrantChanges}) {
+      StageRecord record = guard(at, decision.desired);
+      if (record.after == record.before) continue;
+      decision.reason += "; " + std::string(record.name) + ": " + record.reason;
+      decision.desired = record.after;
+      decision.stages.push_back(std::move(record));
+    }
     return decision;
   }
-  int wanted = proposal.capacity;
+  const bool holds = proposal.kind == ProposalKind::kHold && conditions.from;
+  int wanted = holds ? from : proposal.capacity;
   decision.stages.reserve(4);
-  for (auto* stage : {Stabilize, LimitRate, Cool, Bound}) {
-    decision.stages.push_back(stage(at, wanted));
-    wanted = decision.stages.back().after;
+  const auto apply = [&](StageRecord record) {
+    wanted = record.after;
+    decision.stages.push_back(std::move(record));
+  };
+  for (auto* stage : {Stabilize, LimitRate, Cool}) apply(stage(at, wanted));
+  for (auto* guard :
+       {LimitStep, DampFlapping, HoldForErrors, KeepProtected, Project, GrantCost, GrantChanges}) {
+    StageRecord record = guard(at, wanted);
+    if (record.after != record.before) apply(std::move(record));
   }
+  apply(Bound(at, wanted));
   decision.desired = wanted;
   decision.reason = Summarize(proposal, decision.stages);
   return decision;
+}
+
+std::optional<int> FindFrom(std::optional<int> last, const Proposal& proposal, int present,
+                            const Bounds& bounds) {
+  const bool content = proposal.kind == ProposalKind::kHold &&
+                       proposal.cause != HoldCause::kMetric && proposal.cause != HoldCause::kFault;
+  if (last && content) return std::clamp(present, bounds.min, bounds.max);
+  return last;
 }
 
 }  // namespace autoscale

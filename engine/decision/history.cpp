@@ -4,6 +4,8 @@
 #include <charconv>
 #include <cstdint>
 
+#include "engine/model/decision.h"
+
 namespace autoscale {
 namespace {
 
@@ -14,7 +16,7 @@ Millis LongestPeriod(const DirectionRules& rules) {
 }
 
 // The text is a sequence of records, each a letter and integers in milliseconds and instances:
-// P first last capacity, C at delta, O at, I at.
+// P first last capacity, C at delta, R at, O at, I at.
 class Reader {
  public:
   explicit Reader(std::string_view text) : text_(text) {}
@@ -34,8 +36,9 @@ class Reader {
     return value;
   }
   std::optional<TimePoint> Time() {
+    constexpr int64_t kLatest = 253402300799999;  // the end of the year 9999
     const auto ms = Integer();
-    if (!ms) return std::nullopt;
+    if (!ms || *ms < 0 || *ms > kLatest) return std::nullopt;
     return TimePoint(Millis(*ms));
   }
 
@@ -59,7 +62,20 @@ bool History::AddProposal(TimePoint at, int capacity) {
 
 void History::AddChange(TimePoint at, int delta) {
   changes_.push_back({.at = at, .delta = delta});
+  const auto& same = delta > 0 ? last_out_ : last_in_;
+  const auto& opposite = delta > 0 ? last_in_ : last_out_;
+  if (opposite && (!same || *opposite > *same)) reversals_.push_back(at);
   (delta > 0 ? last_out_ : last_in_) = at;
+}
+
+std::optional<AppliedChange> History::UndoChange(TimePoint at, const HistoryMark& mark) {
+  if (last_out_ == at) last_out_ = mark.last_out;
+  if (last_in_ == at) last_in_ = mark.last_in;
+  if (!reversals_.empty() && reversals_.back() == at) reversals_.pop_back();
+  if (changes_.empty() || changes_.back().at != at) return std::nullopt;
+  const AppliedChange change = changes_.back();
+  changes_.pop_back();
+  return change;
 }
 
 void History::Forget(TimePoint now, const ScalingRules& rules) {
@@ -84,12 +100,35 @@ void History::Forget(TimePoint now, const ScalingRules& rules) {
   std::reverse(kept.begin(), kept.end());
   if (kept.size() != proposals_.size()) proposals_ = std::move(kept);
   const TimePoint oldest_change =
-      now - std::max(LongestPeriod(rules.up), LongestPeriod(rules.down));
+      now - std::max({LongestPeriod(rules.up), LongestPeriod(rules.down), kBudgetPeriod});
   std::erase_if(changes_, [&](const AppliedChange& change) { return change.at < oldest_change; });
+  // Of more than the rule allows the latest tell as much.
+  std::erase_if(reversals_, [&](TimePoint at) { return at <= now - rules.reversals.period; });
+  const size_t most = static_cast<size_t>(rules.reversals.most);
+  if (reversals_.size() > most)
+    reversals_.erase(reversals_.begin(), reversals_.end() - rules.reversals.most);
 }
 
 void History::Resume(TimePoint now) {
   if (!proposals_.empty()) proposals_.back().last = std::max(proposals_.back().last, now);
+}
+
+HistoryMark History::Mark() const {
+  return {.runs = static_cast<uint32_t>(proposals_.size()),
+          .changes = static_cast<uint32_t>(changes_.size()),
+          .reversals = static_cast<uint32_t>(reversals_.size()),
+          .last = proposals_.empty() ? TimePoint{} : proposals_.back().last,
+          .last_out = last_out_,
+          .last_in = last_in_};
+}
+
+void History::TakeBack(const HistoryMark& mark) {
+  proposals_.resize(mark.runs);
+  changes_.resize(mark.changes);
+  reversals_.resize(mark.reversals);
+  if (!proposals_.empty()) proposals_.back().last = mark.last;
+  last_out_ = mark.last_out;
+  last_in_ = mark.last_in;
 }
 
 std::string History::Encode() const {
@@ -100,6 +139,7 @@ std::string History::Encode() const {
   for (const AppliedChange& change : changes_) {
     text += "C" + Number(change.at) + Number(change.delta);
   }
+  for (const TimePoint at : reversals_) text += "R" + Number(at);
   if (last_out_) text += "O" + Number(*last_out_);
   if (last_in_) text += "I" + Number(*last_in_);
   return text;
@@ -109,8 +149,8 @@ Result<History> History::Decode(std::string_view text) {
   History history;
   Reader reader(text);
   const Error malformed{ErrorKind::kInvalid, "the stored history is malformed"};
-  const auto fits = [](std::optional<int64_t> n) {
-    return n && *n >= INT32_MIN && *n <= INT32_MAX;
+  const auto fits = [](std::optional<int64_t> n, int least) {
+    return n && *n >= least && *n <= kMaxCapacity;
   };
   while (!reader.AtEnd()) {
     const char letter = reader.Letter();
@@ -119,12 +159,14 @@ Result<History> History::Decode(std::string_view text) {
     if (letter == 'P') {
       const auto last = reader.Time();
       const auto capacity = reader.Integer();
-      if (!last || !fits(capacity)) return malformed;
+      if (!last || !fits(capacity, 0)) return malformed;
       history.proposals_.push_back({*at, *last, static_cast<int>(*capacity)});
     } else if (letter == 'C') {
       const auto delta = reader.Integer();
-      if (!fits(delta)) return malformed;
+      if (!fits(delta, -kMaxCapacity)) return malformed;
       history.changes_.push_back({*at, static_cast<int>(*delta)});
+    } else if (letter == 'R') {
+      history.reversals_.push_back(*at);
     } else if (letter == 'O') {
       history.last_out_ = *at;
     } else if (letter == 'I') {

@@ -31,6 +31,9 @@ enum class HoldCause : uint8_t {
 // "", "policy", "inside", "pending", "metric", "fault".
 std::string_view ToString(HoldCause cause);
 
+// No proposal is above it; services have at most 10,000 instances.
+inline constexpr int kMaxCapacity = 1'000'000;
+
 struct Proposal {
   ProposalKind kind = ProposalKind::kHold;
   HoldCause cause = HoldCause::kNone;
@@ -44,7 +47,17 @@ inline constexpr std::string_view kStabilization = "stabilization";
 inline constexpr std::string_view kRate = "rate";
 inline constexpr std::string_view kCooldown = "cooldown";
 inline constexpr std::string_view kBounds = "bounds";
+// In the record only when they changed something.
+inline constexpr std::string_view kMaxStep = "step";
+inline constexpr std::string_view kFlap = "flap";
+inline constexpr std::string_view kErrors = "errors";
+inline constexpr std::string_view kProtection = "protection";
+inline constexpr std::string_view kProjection = "projection";
+inline constexpr std::string_view kCost = "cost";
+inline constexpr std::string_view kBudget = "budget";
+inline constexpr std::string_view kBreaker = "breaker";
 inline constexpr std::string_view kPause = "pause";
+inline constexpr std::string_view kStore = "store";  // nothing can be stored
 // The constant equal to the text; absent: no stage is called so.
 std::optional<std::string_view> FindStageName(std::string_view text);
 

@@ -6,8 +6,11 @@
 
 #include <cassert>
 #include <string>
+#include <string_view>
 #include <utility>
 #include <variant>
+
+#include "engine/model/time.h"
 
 namespace autoscale {
 
@@ -19,11 +22,17 @@ enum class ErrorKind {
   kConflict,     // somebody else changed it first; observe again
   kExhausted,    // no capacity, port, memory or descriptor left; try later, with less
   kInternal,     // a fault of our own that was caught in time
+  kBlocked,      // not while something else is under way there; try later
+  kThrottled,    // we ask too often; not before `retry_after`
+  kOutOfRange,   // beyond limits that the other side has of its own
+  kForbidden,    // we are not known there, or may not do this; a person grants it
 };
+std::string_view ToString(ErrorKind kind);  // "not found"
 
 struct Error {
   ErrorKind kind = ErrorKind::kInternal;
   std::string message;
+  Millis retry_after{0};  // what the other side asked for; 0: nothing
 
   // The same error with one phrase of context in front.
   [[nodiscard]] Error Within(const std::string& context) && {

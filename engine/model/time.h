@@ -8,7 +8,7 @@ namespace autoscale {
 using Millis = std::chrono::milliseconds;
 
 // Wall time with a resolution of a millisecond. The daemon's `now` follows the steady clock, is
-// anchored to the wall clock once, and never falls below the last persisted value.
+// goes after the wall clock slowly, and never falls below the last persisted value.
 using TimePoint = std::chrono::sys_time<Millis>;
 
 inline double ToSeconds(Millis d) { return std::chrono::duration<double>(d).count(); }

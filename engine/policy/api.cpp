@@ -1,5 +1,6 @@
 #include "engine/policy/api.h"
 
+#include <cmath>
 #include <cstdio>
 #include <utility>
 
@@ -47,6 +48,11 @@ void DescribeTrouble(const MetricArgument& metric, char* text, size_t size) {
   const auto name = static_cast<int>(metric.name.size());
   switch (sample.state) {
     case SampleState::kStale:
+      if (sample.age_s && std::isinf(*sample.age_s)) {
+        std::snprintf(text, size, "metric '%.*s' is stale: none of its series reports any more",
+                      name, metric.name.data());
+        return;
+      }
       if (sample.age_s) {
         std::snprintf(text, size, "metric '%.*s' is stale: its newest data is %.0f s old", name,
                       metric.name.data(), static_cast<double>(*sample.age_s));
@@ -65,8 +71,14 @@ void DescribeTrouble(const MetricArgument& metric, char* text, size_t size) {
       std::snprintf(text, size, "metric '%.*s' is empty: its query found no series", name,
                     metric.name.data());
       return;
+    case SampleState::kNaN:
+      std::snprintf(text, size, "metric '%.*s' is nan: its query answered no finite number", name,
+                    metric.name.data());
+      return;
     case SampleState::kError:
-      std::snprintf(text, size, "metric '%.*s' is error: %.300s", name, metric.name.data(),
+    case SampleState::kImplausible:
+      std::snprintf(text, size, "metric '%.*s' is %s: %.300s", name, metric.name.data(),
+                    sample.state == SampleState::kError ? "error" : "implausible",
                     sample.error ? sample.error->c_str() : "its query failed");
       return;
     default:
@@ -302,7 +314,10 @@ void InstallPolicyApi(Sandbox& sandbox) {
   lua_setfield(L, -2, "metric");
   lua_pushcfunction(L, GetParam);
   lua_setfield(L, -2, "param");
+  lua_pushcfunction(L, Require);
+  lua_setfield(L, -2, "require");
   AddProposalFunctions(L);
+  AddCalendar(L);
   lua_pushlightuserdata(L, &globals_meta_key);
   lua_createtable(L, 0, 1);
   lua_pushvalue(L, -3);

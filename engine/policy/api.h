@@ -4,6 +4,7 @@
 
 #include <deque>
 #include <lua.hpp>
+#include <span>
 #include <string>
 #include <string_view>
 
@@ -14,9 +15,18 @@ namespace autoscale {
 
 class Sandbox;
 
+// A module as compiled once in a Lua state, for all policies in it.
+struct CompiledModule {
+  std::string name;   // as required
+  std::string file;   // as messages show it
+  int ref = 0;        // of the function, in the registry
+  std::string error;  // why it cannot run; empty: it can
+};
+
 // What one evaluation made. Proposal handles are indexes into `made`.
 struct EvaluationScope {
   const Snapshot* snapshot = nullptr;
+  std::span<const CompiledModule* const> modules;  // that the policy may require
   std::deque<Proposal> made;  // reused: the first `made_count` are of this evaluation
   int made_count = 0;
   bool misfit = false;  // the policy and its service's configuration do not fit each other
@@ -27,8 +37,16 @@ struct EvaluationScope {
 void InstallPolicyApi(Sandbox& sandbox);
 // Pushes fresh globals for one evaluation.
 void PushGlobals(lua_State* L);
+// Makes modules run anew, with the globals at stack index `globals`.
+void BeginModules(lua_State* L, int globals);
+// Lets go of what they made; `empty_globals` is a reference in the registry.
+void EndModules(lua_State* L, int empty_globals);
+// The Lua function `require`.
+int Require(lua_State* L);
 // Adds hold ... threshold to the table on top of the stack.
 void AddProposalFunctions(lua_State* L);
+// Adds local_time and time_at to it.
+void AddCalendar(lua_State* L);
 
 EvaluationScope& ScopeOf(lua_State* L);
 

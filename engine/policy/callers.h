@@ -6,8 +6,9 @@
 
 namespace autoscale {
 
-// The same source with each `return f(...)`, f a function of the policy API or `error`, as
-// `return (f(...))`. No line moves. Source that does not parse comes back as good as it was.
+// The same source with what would be a tail call in parentheses: each `return ...` of one value in
+// the file's own body, of which only one value is used, and elsewhere each `return f(...)`, f a
+// function of the policy API or `error`. No line moves.
 std::string KeepCallers(std::string_view source);
 
 }  // namespace autoscale

@@ -7,6 +7,8 @@
 #include <vector>
 
 #include "engine/policy/host.h"
+#include "engine/policy/modules.h"
+#include "engine/policy/uses.h"
 
 namespace autoscale {
 namespace {
@@ -27,9 +29,9 @@ bool IsBounded(Unit unit) { return unit == Unit::kRatio || unit == Unit::kPercen
 
 class Trials {
  public:
-  Trials(PolicyHost& host, const PolicySource& source, std::span<const DeclaredMetric> metrics,
-         const Params& params, Bounds bounds)
-      : host_(host), source_(source), metrics_(metrics), params_(params), bounds_(bounds) {
+  Trials(PolicyHost& host, const PolicySource& source, const Snapshot& service)
+      : host_(host), source_(source), snapshot_(service), metrics_(service.metrics) {
+    const Bounds& bounds = service.bounds;
     const int middle = bounds.min + (bounds.max - bounds.min) / 2;
     capacities_ = {Capacity{middle, middle}, Capacity{bounds.min, bounds.min},
                    Capacity{bounds.max, bounds.max}, Capacity{middle, std::max(middle - 1, 0)},
@@ -39,10 +41,12 @@ class Trials {
   Result<std::string> Run() {
     for (const Capacity& capacity : capacities_) {
       for (int level = kMissing; level < static_cast<int>(kLevels); ++level) {
+        if (at_limit_) return doubt_;  // each other one may take as long
         if (!Try(All(level), capacity)) return Error{ErrorKind::kInvalid, fault_};
       }
     }
     for (size_t i = 0; i < std::min(metrics_.size(), kMaxVaried); ++i) {
+      if (at_limit_) return doubt_;
       if (!VaryOne(i)) return Error{ErrorKind::kInvalid, fault_};
     }
     if (!AlwaysScalesIn()) return doubt_;
@@ -79,20 +83,18 @@ class Trials {
       fresh = fresh && levels[i] != kMissing;
     }
     now_ += std::chrono::seconds(15);
-    Evaluation evaluation = host_.Evaluate(source_, {.service = "check",
-                                                     .now = now_,
-                                                     .capacity = capacity,
-                                                     .bounds = bounds_,
-                                                     .metrics = metrics_,
-                                                     .samples = samples,
-                                                     .params = &params_,
-                                                     .state = state_});
+    snapshot_.now = now_;
+    snapshot_.capacity = capacity;
+    snapshot_.samples = samples;
+    snapshot_.state = state_;
+    Evaluation evaluation = host_.Evaluate(source_, snapshot_);
     if (evaluation.state) state_ = *std::move(evaluation.state);
     last_ = std::move(evaluation.proposal);
     if (fresh && last_.kind != ProposalKind::kScaleDown) always_scales_in_ = false;
     if (last_.cause != HoldCause::kFault) return true;
     fault_ = Describe(levels, capacity);
     if (doubt_.empty()) doubt_ = fault_;
+    at_limit_ |= evaluation.at_limit;
     return !evaluation.misfit;
   }
 
@@ -119,10 +121,7 @@ class Trials {
     }
     text += std::to_string(capacity.ready) + " of " + std::to_string(capacity.desired) +
             " instances ready)";
-    const size_t slash = source_.path.rfind('/');
-    const std::string folder =
-        slash == std::string::npos ? std::string() : source_.path.substr(0, slash + 1);
-    return folder + last_.reason + text;
+    return WithWholePath(source_, last_.reason) + text;
   }
 
   // Only metrics with a highest value can tell: what is high in requests is not for us to say.
@@ -132,23 +131,39 @@ class Trials {
 
   PolicyHost& host_;
   const PolicySource& source_;
+  Snapshot snapshot_;
   const std::span<const DeclaredMetric> metrics_;
-  const Params& params_;
-  const Bounds bounds_;
   std::array<Capacity, 5> capacities_;
   TimePoint now_ = FromUnixSeconds(1.7e9);
   std::string state_, fault_, doubt_;
   Proposal last_;
+  bool at_limit_ = false;
   bool always_scales_in_ = true, reads_bounded_ = false, reads_unbounded_ = false;
 };
 
+// The first global that the policy, or a module of its users', gives a value; empty: none.
+std::string WrittenGlobal(const PolicySource& source) {
+  const auto in = [](const std::string& path, const std::string& text) {
+    const PolicyUses uses = FindUses(text);
+    if (uses.globals.empty()) return std::string();
+    const NamedUse& first = uses.globals.front();
+    return path + ":" + std::to_string(first.line) + ": " + DescribeGlobal(first.name);
+  };
+  std::string doubt = in(source.path, source.text);
+  for (const auto& module : source.modules) {
+    if (!doubt.empty()) break;
+    if (!module->name.starts_with(kLibraryPrefix)) doubt = in(module->path, module->text);
+  }
+  return doubt;
+}
+
 }  // namespace
 
-Result<std::string> PolicyHost::Check(const PolicySource& source,
-                                      std::span<const DeclaredMetric> metrics, const Params& params,
-                                      Bounds bounds) {
+Result<std::string> PolicyHost::Check(const PolicySource& source, const Snapshot& service) {
   if (Status loaded = Load(source); !loaded) return std::move(loaded).error();
-  return Trials(*this, source, metrics, params, bounds).Run();
+  Result<std::string> tried = Trials(*this, source, service).Run();
+  if (tried.ok() && tried->empty()) return WrittenGlobal(source);
+  return tried;
 }
 
 }  // namespace autoscale

@@ -2,6 +2,7 @@
 // a PolicyHost in process in tests and offline tools).
 #pragma once
 
+#include <chrono>
 #include <memory>
 #include <span>
 #include <vector>
@@ -13,14 +14,21 @@ namespace autoscale {
 struct EvaluationRequest {
   std::shared_ptr<const PolicySource> policy;
   Snapshot snapshot;
+  bool projected = false;  // asked before a scale-in, of what would be after it
 };
+
+// Until when evaluations are begun.
+using Deadline = std::chrono::steady_clock::time_point;
+inline constexpr Deadline kNoDeadline = Deadline::max();
 
 class Evaluator {
  public:
   virtual ~Evaluator() = default;
-  // Evaluates all requests, in order, and answers each with exactly one Evaluation: a request that
-  // could not be evaluated answers a hold with cause kFault. Blocks; bounded by the limits.
-  virtual std::vector<Evaluation> Evaluate(std::span<const EvaluationRequest> requests) = 0;
+  // Answers each request with exactly one Evaluation, in order: a request that could not be
+  // evaluated answers a hold with cause kFault. Blocks; bounded by the limits, and by the limit of
+  // one evaluation after the deadline.
+  virtual std::vector<Evaluation> Evaluate(std::span<const EvaluationRequest> requests,
+                                           Deadline until) = 0;
 };
 
 }  // namespace autoscale

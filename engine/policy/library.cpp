@@ -1,7 +1,9 @@
 #include "engine/policy/library.h"
 
+#include <charconv>
 #include <cmath>
 #include <cstdio>
+#include <cstdlib>
 #include <cstring>
 
 #include "engine/policy/ordered_keys.h"
@@ -145,6 +147,14 @@ int Charged(lua_State* L) {
   return lua_gettop(L);
 }
 
+// Below 1 it would move elements that are not there, billions of them, where nothing can stop it.
+int Insert(lua_State* L) {
+  if (lua_gettop(L) > 2 && !(luaL_checknumber(L, 2) >= 1)) {
+    PolicyError(L, "table.insert: the position must be at least 1");
+  }
+  return Charged(L);
+}
+
 // One conversion of a format, such as "%-8.3f", with at most two digits of width and precision.
 struct Conversion {
   char spec[16] = "%";
@@ -194,6 +204,20 @@ void AddInteger(lua_State* L, luaL_Buffer* buffer, Conversion& spec, double valu
   luaL_addstring(buffer, text);
 }
 
+// The same as printf, in a quarter of its time: for %f and %g without flags and width. False: it is
+// not one of those.
+bool AddPlain(lua_State* L, luaL_Buffer* buffer, const Conversion& spec, int argument) {
+  const bool has_precision = spec.length > 2 && spec.spec[1] == '.';
+  const double value = luaL_checknumber(L, argument);
+  if ((spec.length > 1 && !has_precision) || !std::isfinite(value)) return false;
+  char text[512];
+  const auto form = spec.type == 'f' ? std::chars_format::fixed : std::chars_format::general;
+  const int precision = has_precision ? std::atoi(spec.spec + 2) : 6;
+  const char* end = std::to_chars(text, text + sizeof text, value, form, precision).ptr;
+  luaL_addlstring(buffer, text, static_cast<size_t>(end - text));
+  return true;
+}
+
 void AddConverted(lua_State* L, luaL_Buffer* buffer, Conversion& spec, int argument) {
   char text[512];  // 309 digits, a point and 99 more at most
   switch (spec.type) {
@@ -214,10 +238,12 @@ void AddConverted(lua_State* L, luaL_Buffer* buffer, Conversion& spec, int argum
     case 'c':
       luaL_addchar(buffer, static_cast<char>(luaL_checkinteger(L, argument)));
       return;
-    case 'e':
-    case 'E':
     case 'f':
     case 'g':
+      if (AddPlain(L, buffer, spec, argument)) return;
+      [[fallthrough]];
+    case 'e':
+    case 'E':
     case 'G':
       spec.Add(spec.type);
       std::snprintf(text, sizeof text, spec.spec, luaL_checknumber(L, argument));
@@ -327,7 +353,8 @@ void AddStrings(lua_State* L, int globals) {
 
 void AddOthers(lua_State* L, int globals) {
   PushLibrary(L, "table", {"concat", "insert", "maxn", "remove", "sort"});
-  WrapFields(L, Charged, {"concat", "insert", "maxn", "remove", "sort"});
+  WrapFields(L, Charged, {"concat", "maxn", "remove", "sort"});
+  WrapFields(L, Insert, {"insert"});
   Lock(L);
   lua_setfield(L, globals, "table");
   PushLibrary(L, "math",

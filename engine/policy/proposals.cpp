@@ -1,34 +1,59 @@
 // The functions that propose: hold, scale_up, scale_down, scale_to, track, threshold.
 #include <algorithm>
+#include <charconv>
 #include <cmath>
-#include <cstdarg>
 #include <cstdio>
 #include <optional>
+#include <string_view>
 
 #include "engine/policy/api.h"
 #include "engine/policy/library.h"
+#include "engine/policy/ordered_keys.h"
 #include "engine/policy/sandbox.h"
 
 namespace autoscale {
 namespace {
 
-constexpr double kMaxCapacity = 1e6;
 constexpr int kMaxProposals = 256;         // an evaluation; one is returned in the end
 constexpr size_t kMaxReason = 400;         // bytes that are kept of a reason
+constexpr size_t kMaxWhy = 250;            // of one that another text follows
 constexpr double kDefaultTolerance = 0.1;  // as the Kubernetes HPA
-// A ratio above this is a percentage by mistake; overload and limits leave it some room above 1.
-constexpr double kMaxRatio = 1.5;
 // 3 × (0.8 / 0.6) must be 4, whatever the last bit of a double says.
 constexpr double kRounding = 1e-9;
 
-struct Reason {
-  char text[kMaxReason + 1] = "";
-  [[gnu::format(printf, 2, 3)]] void Set(const char* format, ...) {
-    va_list arguments;
-    va_start(arguments, format);
-    std::vsnprintf(text, sizeof text, format, arguments);
-    va_end(arguments);
+// A number as %.4g writes it.
+struct Short {
+  double value;
+};
+
+// Put together piece by piece, for printf takes four times as long to write a number, and most of
+// a small policy's evaluation. Numbers are as %g writes them.
+class Reason {
+ public:
+  template <typename... Parts>
+  explicit Reason(const Parts&... parts) {
+    (Add(parts), ...);
+    *end_ = 0;
   }
+  [[nodiscard]] const char* text() const { return text_; }
+
+ private:
+  void Add(std::string_view text) {
+    end_ = std::copy_n(text.data(), std::min(text.size(), Room()), end_);
+  }
+  void Add(int number) { Take(std::to_chars(end_, end_ + Room(), number)); }
+  void Add(double number) { AddNumber(number, 6); }
+  void Add(Short number) { AddNumber(number.value, 4); }
+  void AddNumber(double number, int digits) {
+    Take(std::to_chars(end_, end_ + Room(), number, std::chars_format::general, digits));
+  }
+  void Take(std::to_chars_result written) {
+    if (written.ec == std::errc()) end_ = written.ptr;
+  }
+  [[nodiscard]] size_t Room() const { return static_cast<size_t>(text_ + kMaxReason - end_); }
+
+  char text_[kMaxReason + 1];
+  char* end_ = text_;
 };
 
 const Snapshot& SnapshotOf(lua_State* L) { return *ScopeOf(L).snapshot; }
@@ -54,6 +79,7 @@ int Propose(lua_State* L, ProposalKind kind, HoldCause cause, int capacity, int 
   made.kind = kind;
   made.cause = cause;
   made.capacity = capacity;
+  made.at.clear();
   size_t length = 0;
   const char* text = reason > 0 ? lua_tolstring(L, reason, &length) : nullptr;
   if (text == nullptr) {
@@ -61,12 +87,7 @@ int Propose(lua_State* L, ProposalKind kind, HoldCause cause, int capacity, int 
     length = std::char_traits<char>::length(fallback);
   }
   CopyLine(text, length, made.reason);
-  made.at.assign(Sandbox::Of(L).file());
-  if (const int line = CurrentLine(L); line > 0) {
-    char number[16];
-    std::snprintf(number, sizeof number, ":%d", line);
-    made.at.append(number);
-  }
+  AppendPlace(made.at, UsersPlace(L));
   PushProposal(L, scope.made_count++);
   return 1;
 }
@@ -89,11 +110,11 @@ double CheckNumber(lua_State* L, int argument, const char* function, const char*
   return value;
 }
 
-// A capacity from a number: rounded up, never below 0.
+// A capacity from a number: rounded up, never below 0. A load beyond all measure needs the most
+// there can be: a fault would hold, and want fewer than for a smaller load.
 int ToCapacity(lua_State* L, const char* function, double value) {
-  if (!(value <= kMaxCapacity)) {
-    PolicyError(L, "%s: a capacity of %.10g is more than %.0f", function, value, kMaxCapacity);
-  }
+  if (!std::isfinite(value)) PolicyError(L, "%s: the capacity is not a finite number", function);
+  if (value >= kMaxCapacity) return kMaxCapacity;
   return value <= 0 ? 0 : static_cast<int>(std::ceil(value - kRounding * std::max(1.0, value)));
 }
 
@@ -113,10 +134,10 @@ int Hold(lua_State* L) {
 // An earlier scale-out has not arrived: what it will bring is not in the metrics yet.
 int HoldForPending(lua_State* L, const char* why) {
   const Capacity& capacity = SnapshotOf(L).capacity;
-  Reason reason;
-  reason.Set("%.250s%swaiting for %d of %d instances that are still starting", why,
-             *why != 0 ? "; " : "", capacity.pending(), capacity.desired);
-  return Propose(L, ProposalKind::kHold, HoldCause::kPending, capacity.desired, 0, reason.text);
+  const Reason reason(std::string_view(why).substr(0, kMaxWhy), *why != 0 ? "; " : "",
+                      "waiting for ", capacity.pending(), " of ", capacity.desired,
+                      " instances that are still starting");
+  return Propose(L, ProposalKind::kHold, HoldCause::kPending, capacity.desired, 0, reason.text());
 }
 
 int StepUp(lua_State* L, const char* function, double step, int reason, const char* fallback) {
@@ -136,17 +157,15 @@ int StepDown(lua_State* L, const char* function, double step, int reason, const 
 int ScaleUp(lua_State* L) {
   const double step = CheckStep(L, 1, "scale_up");
   const int reason = CheckReason(L, 2, "scale_up");
-  Reason fallback;
-  fallback.Set("%g more than %d", step, SnapshotOf(L).capacity.desired);
-  return StepUp(L, "scale_up", step, reason, fallback.text);
+  const Reason fallback(step, " more than ", SnapshotOf(L).capacity.desired);
+  return StepUp(L, "scale_up", step, reason, fallback.text());
 }
 
 int ScaleDown(lua_State* L) {
   const double step = CheckStep(L, 1, "scale_down");
   const int reason = CheckReason(L, 2, "scale_down");
-  Reason fallback;
-  fallback.Set("%g fewer than %d", step, SnapshotOf(L).capacity.desired);
-  return StepDown(L, "scale_down", step, reason, fallback.text);
+  const Reason fallback(step, " fewer than ", SnapshotOf(L).capacity.desired);
+  return StepDown(L, "scale_down", step, reason, fallback.text());
 }
 
 int ScaleTo(lua_State* L) {
@@ -154,21 +173,17 @@ int ScaleTo(lua_State* L) {
   if (wanted < 0) PolicyError(L, "scale_to: the capacity must not be below 0, but is %g", wanted);
   const int reason = CheckReason(L, 2, "scale_to");
   const int capacity = ToCapacity(L, "scale_to", wanted);
-  Reason fallback;
-  fallback.Set("a capacity of %d", capacity);
-  return Propose(L, ProposalKind::kScaleTo, HoldCause::kNone, capacity, reason, fallback.text);
+  const Reason fallback("a capacity of ", capacity);
+  return Propose(L, ProposalKind::kScaleTo, HoldCause::kNone, capacity, reason, fallback.text());
 }
 
 // A level that the metric can never have is a mistake in the policy, found when it is loaded:
 // "above 75" of a ratio would never scale out, and "below 30" would always scale in.
 void CheckFits(lua_State* L, const MetricArgument& metric, double level) {
-  const double greatest = metric.unit == Unit::kRatio     ? kMaxRatio
-                          : metric.unit == Unit::kPercent ? 100 * kMaxRatio
-                                                          : HUGE_VAL;
-  if (level >= 0 && level <= greatest) return;
+  if (level >= 0 && level <= GreatestLevel(metric.unit)) return;
   const std::string_view unit = ToString(metric.unit);
   char hint[40] = "";
-  if (metric.unit == Unit::kRatio && level > 0 && level / 100 <= kMaxRatio) {
+  if (metric.unit == Unit::kRatio && level > 0 && level / 100 <= GreatestLevel(Unit::kRatio)) {
     std::snprintf(hint, sizeof hint, " (%g?)", level / 100);
   }
   ScopeOf(L).misfit = true;
@@ -187,14 +202,18 @@ std::optional<double> Option(lua_State* L, int table, const char* name, const ch
 }
 
 void CheckOptions(lua_State* L, int table, const char* function, const char* known) {
-  for (lua_pushnil(L); lua_next(L, table) != 0; lua_pop(L, 1)) {
-    const char* name = lua_type(L, -2) == LUA_TSTRING ? lua_tostring(L, -2) : "[...]";
+  const OrderedKey* keys = nullptr;
+  const size_t count = PushOrderedKeys(L, table, &keys);  // of several wrong ones always the same
+  for (size_t i = 0; i < count; ++i) {
+    const char* name = keys[i].text != nullptr ? keys[i].text : "[...]";
     char quoted[40];
     std::snprintf(quoted, sizeof quoted, " %.30s ", name);
-    if (std::string_view(known).find(quoted) == std::string_view::npos) {
+    const bool is_word = std::string_view(name).find(' ') == std::string_view::npos;
+    if (!is_word || std::string_view(known).find(quoted) == std::string_view::npos) {
       PolicyError(L, "%s has no option '%.30s'; its options:%s", function, name, known);
     }
   }
+  lua_pop(L, 1);
 }
 
 double Tolerance(lua_State* L, int argument) {
@@ -217,25 +236,26 @@ int HoldAt(lua_State* L, HoldCause cause, const char* reason) {
 int TrackValue(lua_State* L, const MetricArgument& metric, double target, double tolerance) {
   const Capacity& capacity = SnapshotOf(L).capacity;
   const double value = UsableValue(L, metric);
-  const auto name = static_cast<int>(metric.name.size());
-  Reason reason;
+  const std::string_view name = metric.name;
   // The ratio first, then the product, as the HPA does: another order rounds another way.
   const double ratio = value / target;
   if (std::fabs(1.0 - ratio) <= tolerance) {
-    reason.Set("%.*s %.4g is within %g %% of its target %g", name, metric.name.data(), value,
-               tolerance * 100, target);
-    return HoldAt(L, HoldCause::kInside, reason.text);
+    const Reason reason(name, " ", Short{value}, " is within ", tolerance * 100,
+                        " % of its target ", target);
+    return HoldAt(L, HoldCause::kInside, reason.text());
   }
   const int wanted = ToCapacity(L, "track", ratio * capacity.ready);
-  reason.Set("%.*s %.4g is %s its target %g: %d ready × %.4g needs %d", name, metric.name.data(),
-             value, ratio > 1 ? "above" : "below", target, capacity.ready, ratio, wanted);
-  if (ratio > 1 && wanted < capacity.desired) return HoldForPending(L, reason.text);
+  const Reason reason(name, " ", Short{value}, " is ", ratio > 1 ? "above" : "below",
+                      " its target ", target, ": ", capacity.ready, " ready × ", Short{ratio},
+                      " needs ", wanted);
+  if (ratio > 1 && wanted < capacity.desired) return HoldForPending(L, reason.text());
   if (ratio < 1 && wanted > capacity.desired) {
-    reason.Set("%.*s %.4g is below its target %g, but %d instances are ready where %d are wanted",
-               name, metric.name.data(), value, target, capacity.ready, capacity.desired);
-    return HoldAt(L, HoldCause::kPending, reason.text);
+    const Reason pending(name, " ", Short{value}, " is below its target ", target, ", but ",
+                         capacity.ready, " instances are ready where ", capacity.desired,
+                         " are wanted");
+    return HoldAt(L, HoldCause::kPending, pending.text());
   }
-  return Propose(L, ProposalKind::kTrack, HoldCause::kNone, wanted, 0, reason.text);
+  return Propose(L, ProposalKind::kTrack, HoldCause::kNone, wanted, 0, reason.text());
 }
 
 int Track(lua_State* L) {
@@ -283,26 +303,25 @@ int Threshold(lua_State* L) {
   const MetricArgument metric = CheckMetric(L, 1, "threshold");
   const Thresholds levels = CheckThresholds(L, metric);
   const double value = UsableValue(L, metric);
-  const auto name = static_cast<int>(metric.name.size());
-  Reason reason;
+  const std::string_view name = metric.name;
   if (levels.above && value > *levels.above) {
-    reason.Set("%.*s %.4g is above %g: %g more", name, metric.name.data(), value, *levels.above,
-               levels.up);
-    return StepUp(L, "threshold", levels.up, 0, reason.text);
+    const Reason reason(name, " ", Short{value}, " is above ", *levels.above, ": ", levels.up,
+                        " more");
+    return StepUp(L, "threshold", levels.up, 0, reason.text());
   }
   if (levels.below && value < *levels.below) {
-    reason.Set("%.*s %.4g is below %g: %g fewer", name, metric.name.data(), value, *levels.below,
-               levels.down);
-    return StepDown(L, "threshold", levels.down, 0, reason.text);
+    const Reason reason(name, " ", Short{value}, " is below ", *levels.below, ": ", levels.down,
+                        " fewer");
+    return StepDown(L, "threshold", levels.down, 0, reason.text());
   }
   if (levels.above && levels.below) {
-    reason.Set("%.*s %.4g is between %g and %g", name, metric.name.data(), value, *levels.below,
-               *levels.above);
-  } else {
-    reason.Set("%.*s %.4g is not %s %g", name, metric.name.data(), value,
-               levels.above ? "above" : "below", levels.above ? *levels.above : *levels.below);
+    const Reason reason(name, " ", Short{value}, " is between ", *levels.below, " and ",
+                        *levels.above);
+    return HoldAt(L, HoldCause::kInside, reason.text());
   }
-  return HoldAt(L, HoldCause::kInside, reason.text);
+  const Reason reason(name, " ", Short{value}, levels.above ? " is not above " : " is not below ",
+                      levels.above ? *levels.above : *levels.below);
+  return HoldAt(L, HoldCause::kInside, reason.text());
 }
 
 }  // namespace

@@ -18,6 +18,7 @@ constexpr int kStep = 250;
 // A state's garbage is collected in small steps between evaluations, once it has grown by this.
 constexpr size_t kCollectEvery = 16u << 10;
 constexpr int kCollectKiB = 32;
+constexpr int kMaxLevels = 100;       // of the stack that are searched for a line
 constexpr size_t kRest = 512u << 10;  // least growth between two collections
 
 // The wall-clock limit is the engine's only clock: it decides nothing but when to give up.
@@ -25,6 +26,17 @@ int64_t Now(clockid_t clock) {
   timespec time{};
   clock_gettime(clock, &time);
   return int64_t{time.tv_sec} * 1'000'000'000 + time.tv_nsec;
+}
+
+// The innermost line that is running in a chunk whose name does not begin with `but`.
+Place FindPlace(lua_State* L, std::string_view but) {
+  lua_Debug frame;
+  for (int level = 0; level < kMaxLevels && lua_getstack(L, level, &frame) != 0; ++level) {
+    if (lua_getinfo(L, "Sl", &frame) == 0 || frame.currentline <= 0) continue;
+    const std::string_view chunk = frame.source;  // "=file"
+    if (but.empty() || !chunk.starts_with(but)) return {chunk.substr(1), frame.currentline};
+  }
+  return {Sandbox::Of(L).file(), 0};
 }
 
 }  // namespace
@@ -87,10 +99,12 @@ int Sandbox::Compile(std::string_view text, const std::string& file) {
   return status;
 }
 
-void Sandbox::Begin(std::string_view file) {
+void Sandbox::Begin(std::string_view file, const OwnLimits& own, std::string_view service) {
   file_ = file;
+  service_ = service;
+  own_ = own;
   stop_ = Stop::kNone;
-  stop_line_ = 0;
+  stop_at_.clear();
   spent_ = 0;
   wall_deadline_ = cpu_start_ = 0;
   armed_ = false;
@@ -135,11 +149,11 @@ void Sandbox::CheckMemory(lua_State* L) {
 
 void Sandbox::Charge(lua_State* L, size_t units) {
   spent_ += units;
-  if (spent_ < static_cast<size_t>(std::max(limits_.instructions, 1))) return;
-  char text[96];
-  std::snprintf(text, sizeof text,
-                "more than %d instructions in one evaluation (policy_limits.instructions)",
-                limits_.instructions);
+  if (spent_ < static_cast<size_t>(std::max(instructions(), 1))) return;
+  const LimitName name("instructions", own_.instructions.has_value(), service_);
+  char text[256];
+  std::snprintf(text, sizeof text, "more than %d instructions in one evaluation (%s)",
+                instructions(), name.text);
   RaiseLimit(L, Stop::kInstructions, text);
 }
 
@@ -147,7 +161,7 @@ void Sandbox::Charge(lua_State* L, size_t units) {
 // fault, so that only its own processor time counts in the end.
 void Sandbox::CheckTime(lua_State* L) {
   const int64_t now = Now(CLOCK_MONOTONIC);
-  const int64_t limit = std::chrono::nanoseconds(limits_.wall).count();
+  const int64_t limit = std::chrono::nanoseconds(wall()).count();
   if (wall_deadline_ == 0) {
     cpu_start_ = Now(CLOCK_THREAD_CPUTIME_ID);
     wall_deadline_ = now + limit;
@@ -159,35 +173,56 @@ void Sandbox::CheckTime(lua_State* L) {
     wall_deadline_ = now + std::max<int64_t>(limit - busy, 1'000'000);
     return;
   }
-  char text[96];
-  std::snprintf(text, sizeof text, "more than %lld ms in one evaluation (policy_limits.wall)",
-                static_cast<long long>(limits_.wall.count()));
+  const LimitName name("wall", own_.wall.has_value(), service_);
+  char text[256];
+  std::snprintf(text, sizeof text, "more than %lld ms in one evaluation (%s)",
+                static_cast<long long>(wall().count()), name.text);
   RaiseLimit(L, Stop::kWall, text);
 }
 
+LimitName::LimitName(const char* key, bool own, std::string_view service) {
+  const int length = static_cast<int>(service.size());
+  if (own) {
+    std::snprintf(text, sizeof text, "limits.%s of service %.*s", key, length, service.data());
+  } else {
+    std::snprintf(text, sizeof text, "policy_limits.%s", key);
+  }
+}
+
+void Sandbox::RaiseStateTooLarge(lua_State* L) const {
+  const LimitName name("state", own_.state_bytes.has_value(), service_);
+  PolicyError(L, "state is larger than %zu bytes (%s)", state_limit(), name.text);
+}
+
 void Sandbox::RaiseLimit(lua_State* L, Stop stop, const char* what) {
-  char text[256];
-  std::snprintf(text, sizeof text, "%.*s:%d: %s", static_cast<int>(file_.size()), file_.data(),
-                CurrentLine(L), what);
+  const Place place = CurrentPlace(L);
+  char text[512];
+  std::snprintf(text, sizeof text, "%.*s:%d: %s", static_cast<int>(place.file.size()),
+                place.file.data(), place.line, what);
   Raise(L, stop, text);
 }
 
 void Sandbox::Raise(lua_State* L, Stop stop, const char* text) {
   stop_ = stop;
   stop_text_.assign(text);
-  stop_line_ = CurrentLine(L);
+  stop_at_.clear();
+  AppendPlace(stop_at_, UsersPlace(L));
   lua_sethook(L, Hook, LUA_MASKCOUNT, 1);  // whatever swallows the error meets it again
   lua_pushliteral(L, "stopped");
   lua_error(L);
   std::abort();
 }
 
-int CurrentLine(lua_State* L) {
-  lua_Debug frame;
-  for (int level = 0; level < 8 && lua_getstack(L, level, &frame) != 0; ++level) {
-    if (lua_getinfo(L, "l", &frame) != 0 && frame.currentline > 0) return frame.currentline;
-  }
-  return 0;
+Place CurrentPlace(lua_State* L) { return FindPlace(L, ""); }
+
+Place UsersPlace(lua_State* L) { return FindPlace(L, "=autoscale/"); }
+
+void AppendPlace(std::string& out, const Place& place) {
+  out.append(place.file);
+  if (place.line <= 0) return;
+  char number[16];
+  std::snprintf(number, sizeof number, ":%d", place.line);
+  out.append(number);
 }
 
 void PolicyError(lua_State* L, const char* format, ...) {
@@ -196,10 +231,10 @@ void PolicyError(lua_State* L, const char* format, ...) {
   va_start(arguments, format);
   std::vsnprintf(text, sizeof text, format, arguments);
   va_end(arguments);
-  const std::string_view file = Sandbox::Of(L).file();
-  lua_pushlstring(L, file.data(), file.size());
-  if (const int line = CurrentLine(L); line > 0) {
-    lua_pushfstring(L, "%s:%d: %s", lua_tostring(L, -1), line, text);
+  const Place place = CurrentPlace(L);
+  lua_pushlstring(L, place.file.data(), place.file.size());
+  if (place.line > 0) {
+    lua_pushfstring(L, "%s:%d: %s", lua_tostring(L, -1), place.line, text);
   } else {
     lua_pushfstring(L, "%s: %s", lua_tostring(L, -1), text);
   }

@@ -11,7 +11,8 @@ namespace {
 
 class Writer {
  public:
-  Writer(lua_State* L, size_t limit, std::string& out) : lua_(L), limit_(limit), out_(out) {}
+  Writer(lua_State* L, std::string& out)
+      : lua_(L), sandbox_(Sandbox::Of(L)), limit_(sandbox_.state_limit()), out_(out) {}
 
   void Fields(int table, int depth) {
     if (depth > kMaxStateDepth) {
@@ -41,7 +42,7 @@ class Writer {
       case LUA_TSTRING: {
         size_t length = 0;
         const char* text = lua_tolstring(lua_, -1, &length);
-        if (length > limit_) TooLarge();
+        if (length > limit_) sandbox_.RaiseStateTooLarge(lua_);
         out_.append("s").append(std::to_string(length)).append(":").append(text, length);
         return;
       }
@@ -68,13 +69,11 @@ class Writer {
   }
 
   void CheckSize() {
-    if (out_.size() > limit_) TooLarge();
-  }
-  [[noreturn]] void TooLarge() {
-    PolicyError(lua_, "state is larger than %zu bytes (policy_limits.state)", limit_);
+    if (out_.size() > limit_) sandbox_.RaiseStateTooLarge(lua_);
   }
 
   lua_State* const lua_;
+  const Sandbox& sandbox_;
   const size_t limit_;
   std::string& out_;
 };
@@ -153,9 +152,9 @@ class Reader {
 
 }  // namespace
 
-void EncodeState(lua_State* L, int index, size_t limit, std::string& out) {
+void EncodeState(lua_State* L, int index, std::string& out) {
   out.clear();
-  Writer(L, limit, out).Fields(index, 1);
+  Writer(L, out).Fields(index, 1);
 }
 
 void DecodeState(lua_State* L, std::string_view text) {

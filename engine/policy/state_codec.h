@@ -15,8 +15,8 @@ namespace autoscale {
 inline constexpr int kMaxStateDepth = 8;
 
 // Both run inside Lua and raise errors.
-// Encodes the table at `index` into `out` (replaced), at most `limit` bytes.
-void EncodeState(lua_State* L, int index, size_t limit, std::string& out);
+// Encodes the table at `index` into `out` (replaced), at most the sandbox's limit of it.
+void EncodeState(lua_State* L, int index, std::string& out);
 // Pushes the table that `text` describes.
 void DecodeState(lua_State* L, std::string_view text);
 

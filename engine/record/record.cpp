@@ -1,156 +1,39 @@
 #include "engine/record/record.h"
 
-#include <algorithm>
-#include <cmath>
-#include <concepts>
-#include <limits>
-#include <nlohmann/json.hpp>
 #include <utility>
+
+#include "engine/model/text.h"
+#include "engine/record/fields.h"
 
 namespace autoscale {
 namespace {
 
 using nlohmann::json;
 
-// A policy may put any bytes into a reason, JSON carries UTF-8 only: the rest becomes U+FFFD.
-json Text(std::string_view text) {
-  json value(text);
-  const auto ascii = [](char c) { return static_cast<unsigned char>(c) < 0x80; };
-  if (std::all_of(text.begin(), text.end(), ascii)) return value;
-  return json::parse(value.dump(-1, ' ', false, json::error_handler_t::replace));
-}
-
-json Number(double value) { return std::isfinite(value) ? json(value) : json(nullptr); }
-
 json OptionalNumber(const std::optional<float>& value) {
-  return value ? Number(static_cast<double>(*value)) : json(nullptr);
+  return value ? NumberToJson(static_cast<double>(*value)) : json(nullptr);
 }
 
 json SampleToJson(const NamedSample& named) {
   const Sample& sample = named.sample;
   json instances = json::array();
   for (const InstanceSample& instance : sample.instances) {
-    instances.push_back({{"id", Text(instance.instance)},
-                         {"value", Number(instance.value)},
+    instances.push_back({{"id", BytesToJson(instance.instance)},
+                         {"value", NumberToJson(instance.value)},
                          {"ready", instance.ready}});
   }
-  return {{"name", Text(named.name)},
-          {"unit", ToString(named.unit)},
-          {"value", Number(sample.value)},
-          {"state", ToString(sample.state)},
-          {"substituted", sample.substituted},
-          {"age", OptionalNumber(sample.age_s)},
-          {"coverage", OptionalNumber(sample.coverage)},
-          {"instances", std::move(instances)},
-          {"error", sample.error ? Text(*sample.error) : json(nullptr)}};
+  json node = {{"name", TextToJson(named.name)},
+               {"unit", ToString(named.unit)},
+               {"value", NumberToJson(sample.value)},
+               {"state", ToString(sample.state)},
+               {"substituted", sample.substituted},
+               {"age", OptionalNumber(sample.age_s)},
+               {"coverage", OptionalNumber(sample.coverage)},
+               {"instances", std::move(instances)},
+               {"error", sample.error ? BytesToJson(*sample.error) : json(nullptr)}};
+  if (named.spread) node["spread"] = true;
+  return node;
 }
-
-// Reads the members of one JSON object. The first fault of the whole record is kept, with where it
-// is; after it every answer is a default that nobody uses.
-class Fields {
- public:
-  Fields(const json& node, std::string where, std::string& fault)
-      : node_(node), where_(std::move(where)), fault_(fault) {
-    if (!node_.is_object()) Fail("", "an object");
-  }
-
-  // Null when the member is missing, which is a fault.
-  const json& At(const char* key) {
-    static const json kNull;
-    if (!node_.is_object()) return kNull;
-    const auto found = node_.find(key);
-    if (found != node_.end()) return *found;
-    if (fault_.empty()) fault_ = Path(key) + " is missing";
-    return kNull;
-  }
-
-  std::string Text(const char* key) {
-    const json& value = At(key);
-    if (value.is_string()) return value.get<std::string>();
-    Fail(key, "a text");
-    return {};
-  }
-
-  bool Bool(const char* key) {
-    const json& value = At(key);
-    if (value.is_boolean()) return value.get<bool>();
-    Fail(key, "true or false");
-    return false;
-  }
-
-  template <std::integral T>
-  T Integer(const char* key) {
-    const json& value = At(key);
-    if (value.is_number_unsigned()) {
-      const auto number = value.get<uint64_t>();
-      if (std::in_range<T>(number)) return static_cast<T>(number);
-    } else if (value.is_number_integer()) {
-      const auto number = value.get<int64_t>();
-      if (std::in_range<T>(number)) return static_cast<T>(number);
-    }
-    Fail(key, "a whole number in range");
-    return 0;
-  }
-
-  // NaN when null.
-  double Number(const char* key) {
-    const json& value = At(key);
-    if (value.is_null()) return std::numeric_limits<double>::quiet_NaN();
-    if (value.is_number()) return value.get<double>();
-    Fail(key, "a number or null");
-    return 0;
-  }
-
-  std::optional<float> OptionalFloat(const char* key) {
-    const double value = Number(key);
-    if (std::isnan(value)) return std::nullopt;
-    if (std::abs(value) <= std::numeric_limits<float>::max()) return static_cast<float>(value);
-    Fail(key, "a number of a sensible size");
-    return std::nullopt;
-  }
-
-  TimePoint Time(const char* key) {
-    constexpr double kLatest = 253402300799;  // the end of the year 9999
-    const double seconds = Number(key);
-    if (seconds >= -kLatest && seconds <= kLatest) return FromUnixSeconds(seconds);
-    Fail(key, "a time in unix seconds");
-    return {};
-  }
-
-  template <typename E>
-  E Word(const char* key, std::optional<E> (*parse)(std::string_view)) {
-    const std::string text = Text(key);
-    if (const auto word = parse(text)) return *word;
-    Fail(key, "a word that autoscaled knows, but it is \"" + text + "\"");
-    return {};
-  }
-
-  // Calls read(Fields) for each object of the array.
-  template <typename F>
-  void Each(const char* key, F read) {
-    const json& list = At(key);
-    if (!list.is_array()) return Fail(key, "a list");
-    for (size_t i = 0; i < list.size() && fault_.empty(); ++i) {
-      read(Fields(list[i], Path(key) + "[" + std::to_string(i) + "]", fault_));
-    }
-  }
-
-  Fields Object(const char* key) { return {At(key), Path(key), fault_}; }
-
-  void Fail(const std::string& key, const std::string& expected) {
-    if (fault_.empty()) fault_ = Path(key) + " must be " + expected;
-  }
-
- private:
-  std::string Path(const std::string& key) const {
-    if (key.empty()) return where_.empty() ? "the record" : where_;
-    return where_.empty() ? key : where_ + "." + key;
-  }
-
-  const json& node_;
-  std::string where_;
-  std::string& fault_;
-};
 
 std::optional<HoldCause> ParseHoldCause(std::string_view text) {
   for (int i = 0; i <= static_cast<int>(HoldCause::kFault); ++i) {
@@ -163,6 +46,7 @@ NamedSample ReadSample(Fields fields) {
   NamedSample named;
   named.name = fields.Text("name");
   named.unit = fields.Word("unit", ParseUnit);
+  named.spread = fields.Has("spread");
   Sample& sample = named.sample;
   sample.value = fields.Number("value");
   sample.state = fields.Word("state", ParseSampleState);
@@ -171,10 +55,10 @@ NamedSample ReadSample(Fields fields) {
   sample.coverage = fields.OptionalFloat("coverage");
   fields.Each("instances", [&](Fields instance) {
     sample.instances.push_back(
-        {instance.Text("id"), instance.Number("value"), instance.Bool("ready")});
+        {instance.Bytes("id"), instance.Number("value"), instance.Bool("ready")});
   });
   if (!fields.At("error").is_null()) {
-    sample.error = std::make_shared<const std::string>(fields.Text("error"));
+    sample.error = std::make_shared<const std::string>(fields.Bytes("error"));
   }
   return named;
 }
@@ -234,24 +118,24 @@ DecisionRecord ReadRecord(Fields fields) {
 json ToJson(const Proposal& proposal) {
   return {{"kind", ToString(proposal.kind)},
           {"capacity", proposal.capacity},
-          {"reason", Text(proposal.reason)},
-          {"at", Text(proposal.at)},
+          {"reason", TextToJson(proposal.reason)},
+          {"at", TextToJson(proposal.at)},
           {"cause", ToString(proposal.cause)}};
 }
 
 json ToJson(const Decision& decision) {
   return {{"before", decision.before},
           {"desired", decision.desired},
-          {"reason", Text(decision.reason)}};
+          {"reason", TextToJson(decision.reason)}};
 }
 
 json StagesToJson(const Decision& decision) {
   json stages = json::array();
   for (const StageRecord& stage : decision.stages) {
-    stages.push_back({{"name", Text(stage.name)},
+    stages.push_back({{"name", TextToJson(stage.name)},
                       {"before", stage.before},
                       {"after", stage.after},
-                      {"reason", Text(stage.reason)}});
+                      {"reason", TextToJson(stage.reason)}});
   }
   return stages;
 }
@@ -261,33 +145,43 @@ json ToJson(const DecisionRecord& record) {
   for (const NamedSample& sample : record.samples) samples.push_back(SampleToJson(sample));
   json actions = json::array();
   for (const ActionRecord& action : record.actions) {
-    actions.push_back({{"at", ToUnixSeconds(action.at)}, {"text", Text(action.text)}});
+    actions.push_back({{"at", ToUnixSeconds(action.at)}, {"text", TextToJson(action.text)}});
   }
   return {{"id", record.id},
-          {"service", Text(record.service)},
+          {"service", TextToJson(record.service)},
           {"at", ToUnixSeconds(record.at)},
           {"dry_run", record.dry_run},
           {"paused", record.paused},
           {"capacity", {{"desired", record.capacity.desired}, {"ready", record.capacity.ready}}},
           {"bounds", {{"min", record.bounds.min}, {"max", record.bounds.max}}},
           {"samples", std::move(samples)},
-          {"policy", Text(record.policy)},
+          {"policy", TextToJson(record.policy)},
           {"proposal", ToJson(record.proposal)},
           {"decision", ToJson(record.decision)},
           {"stages", StagesToJson(record.decision)},
           {"actions", std::move(actions)}};
 }
 
+namespace {
+
+// Faults quote the text.
+Error Refuse(const std::string& fault) {
+  constexpr size_t kLongestMessage = 400;
+  return {ErrorKind::kInvalid, OneLine("decision record: " + fault, kLongestMessage)};
+}
+
+}  // namespace
+
 Result<DecisionRecord> RecordFromJson(std::string_view text) {
   json node;
   try {
     node = json::parse(text);
   } catch (const json::exception& error) {
-    return Error{ErrorKind::kInvalid, std::string("decision record: ") + error.what()};
+    return Refuse(error.what());
   }
   std::string fault;
   DecisionRecord record = ReadRecord(Fields(node, "", fault));
-  if (!fault.empty()) return Error{ErrorKind::kInvalid, "decision record: " + fault};
+  if (!fault.empty()) return Refuse(fault);
   return record;
 }
 

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <memory>
 #include <nlohmann/json_fwd.hpp>
 #include <string>
 #include <string_view>
@@ -10,6 +11,7 @@
 
 #include "engine/model/decision.h"
 #include "engine/model/result.h"
+#include "engine/record/inputs.h"
 
 namespace autoscale {
 
@@ -17,6 +19,7 @@ struct NamedSample {
   std::string name;
   Unit unit = Unit::kRatio;
   Sample sample;
+  bool spread = false;  // as DeclaredMetric::spread
 };
 
 // Something that was done because of the decision, or observed of it: "started i-7 at
@@ -39,6 +42,9 @@ struct DecisionRecord {
   Proposal proposal;
   Decision decision;
   std::vector<ActionRecord> actions;  // oldest first
+  // What it was made of; stored beside the record. Null: nothing was decided, or an older version
+  // stored it.
+  std::shared_ptr<const DecisionInputs> inputs;
 };
 
 // Proposal, stages and decision as `policy eval` prints them:
@@ -48,7 +54,8 @@ nlohmann::json ToJson(const Proposal& proposal);
 nlohmann::json ToJson(const Decision& decision);
 nlohmann::json StagesToJson(const Decision& decision);
 
-// The whole record; FromJson refuses text that ToJson did not write, with a sentence saying where.
+// The whole record but its inputs; FromJson refuses text that ToJson did not write, with a sentence
+// saying where.
 nlohmann::json ToJson(const DecisionRecord& record);
 Result<DecisionRecord> RecordFromJson(std::string_view text);
 

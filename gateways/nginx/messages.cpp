@@ -7,6 +7,8 @@
 #include <nlohmann/json.hpp>
 #include <optional>
 
+#include "engine/model/text.h"
+
 namespace autoscale::nginx {
 namespace {
 
@@ -37,9 +39,11 @@ std::string JoinAddress(const std::string& host, int port) {
 
 // The "error" of nginx's answer, or the start of whatever else came.
 std::string Reason(std::string_view body) {
+  constexpr size_t kLongestReason = 400;
   const Json json = Json::parse(body, nullptr, false);
   if (json.is_object() && json.contains("error") && json["error"].is_string()) {
-    return json["error"].get<std::string>();
+    const auto& reason = json["error"].get_ref<const std::string&>();
+    return reason.empty() ? "no explanation" : OneLine(reason, kLongestReason);
   }
   constexpr size_t kShown = 120;
   std::string text(body.substr(0, kShown));
@@ -104,7 +108,7 @@ Result<std::string> PushBody(const UpstreamList& list) {
     const std::optional<HostPort> address = SplitAddress(endpoint.address);
     if (!address) {
       return Error{ErrorKind::kInvalid,
-                   "endpoint '" + endpoint.address + "' is not of the form HOST:PORT"};
+                   "endpoint '" + OneLine(endpoint.address, 80) + "' is not of the form HOST:PORT"};
     }
     const bool draining = endpoint.state == Endpoint::State::kDraining;
     peers.push_back({{"host", address->host},
@@ -149,8 +153,11 @@ Status JudgePush(int http_status, std::string_view body) {
       return Ok{};
     case 409:
       return Error{ErrorKind::kConflict, Reason(body)};
-    case 400:
     case 413:
+      return Error{ErrorKind::kInvalid,
+                   "refused with 413: the list is larger than client_max_body_size of its server "
+                   "block allows"};
+    case 400:
     case 422:
       return Error{ErrorKind::kInvalid, "refused with " + code + ": " + Reason(body)};
     case 404:

@@ -2,6 +2,7 @@
 
 #include <fcntl.h>
 #include <sys/file.h>
+#include <sys/sendfile.h>
 #include <sys/stat.h>
 
 #include <algorithm>
@@ -11,15 +12,18 @@
 #include <csignal>
 #include <cstring>
 #include <filesystem>
-#include <fstream>
-#include <iterator>
+#include <set>
 
+#include "engine/model/file.h"
 #include "providers/process/pidfd.h"
 
 namespace autoscale {
 namespace {
 
 namespace fs = std::filesystem;
+
+// Rounds of a hunt for processes that multiply.
+constexpr int kMostLooks = 20;
 
 Error FileError(const std::string& what, int code) {
   const bool full = code == ENOSPC || code == EDQUOT || code == EMFILE || code == ENFILE;
@@ -46,20 +50,46 @@ bool Holds(const fs::path& process, const struct stat& lock) {
     struct stat file {};
     if (stat(it->path().c_str(), &file) != 0) continue;
     if (file.st_ino != lock.st_ino || file.st_dev != lock.st_dev) continue;
-    std::ifstream info(process / "fdinfo" / it->path().filename());
-    const std::string text(std::istreambuf_iterator<char>(info), {});
-    if (text.find("FLOCK") != std::string::npos) return true;
+    const auto info = ReadFile(process / "fdinfo" / it->path().filename());
+    if (info.ok() && info->find("FLOCK") != std::string::npos) return true;
   }
   return false;
 }
 
-void RotateFile(const std::string& path, uint64_t max_bytes) {
-  struct stat info {};
-  if (stat(path.c_str(), &info) != 0 || static_cast<uint64_t>(info.st_size) <= max_bytes) return;
-  // The instance keeps its descriptor, so the file cannot be renamed away: copy, then cut. It is
-  // written with O_APPEND and goes on at the new end.
+// One look through /proc; whether it found a holder that is not among the killed yet.
+bool KillNewHolders(const struct stat& lock, std::set<pid_t>& killed) {
+  bool found = false;
   std::error_code fault;
-  fs::copy_file(path, path + ".1", fs::copy_options::overwrite_existing, fault);
+  for (fs::directory_iterator it("/proc", fault), end; !fault && it != end; it.increment(fault)) {
+    const std::string name = it->path().filename();
+    pid_t pid = 0;
+    auto [last, wrong] = std::from_chars(name.data(), name.data() + name.size(), pid);
+    if (wrong != std::errc() || last != name.data() + name.size()) continue;
+    if (pid <= 1 || pid == getpid() || killed.contains(pid) || !Holds(it->path(), lock)) continue;
+    UniqueFd pidfd(pidfd_open(pid, 0));
+    // Looked at again through the descriptor's process, in case the pid has just changed hands.
+    if (!pidfd || !Holds(it->path(), lock)) continue;
+    pidfd_send_signal(pidfd.get(), SIGKILL, nullptr, 0);
+    killed.insert(pid);
+    found = true;
+  }
+  return found;
+}
+
+void RotateFile(const std::string& path, uint64_t max_bytes) {
+  const UniqueFd from(open(path.c_str(), O_RDONLY | O_CLOEXEC));
+  struct stat info {};
+  if (!from || fstat(from.get(), &info) != 0) return;
+  if (static_cast<uint64_t>(info.st_size) <= max_bytes) return;
+  // The instance keeps its descriptor, so the file cannot be renamed away: copy, then cut. It is
+  // written with O_APPEND and goes on at the new end. No more than the limit is copied, however
+  // much was written: neither the disk nor our time is the instance's.
+  const UniqueFd to(open((path + ".1").c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0640));
+  off_t at = info.st_size - static_cast<off_t>(max_bytes);
+  while (to && at < info.st_size) {
+    const auto rest = static_cast<size_t>(info.st_size - at);
+    if (sendfile(to.get(), from.get(), &at, rest) <= 0) break;  // a full disk loses the older part
+  }
   if (truncate(path.c_str(), 0) != 0) return;  // tried again with the next look
 }
 
@@ -98,20 +128,15 @@ UniqueFd InstanceFolder::Lock() const {
   return fd;
 }
 
-void InstanceFolder::KillHolders() const {
+int InstanceFolder::KillHolders() const {
   struct stat lock {};
-  if (stat(At("lock").c_str(), &lock) != 0) return;
-  std::error_code fault;
-  for (fs::directory_iterator it("/proc", fault), end; !fault && it != end; it.increment(fault)) {
-    const std::string name = it->path().filename();
-    pid_t pid = 0;
-    auto [last, wrong] = std::from_chars(name.data(), name.data() + name.size(), pid);
-    if (wrong != std::errc() || last != name.data() + name.size()) continue;
-    if (pid <= 1 || pid == getpid() || !Holds(it->path(), lock)) continue;
-    UniqueFd pidfd(pidfd_open(pid, 0));
-    // Looked at again through the descriptor's process, in case the pid has just changed hands.
-    if (pidfd && Holds(it->path(), lock)) pidfd_send_signal(pidfd.get(), SIGKILL, nullptr, 0);
+  if (stat(At("lock").c_str(), &lock) != 0) return 0;
+  std::set<pid_t> killed;
+  // Until a look finds nobody new: a child started behind the look's back has a holder's lock.
+  for (int look = 0; look < kMostLooks; ++look) {
+    if (!KillNewHolders(lock, killed)) break;
   }
+  return static_cast<int>(killed.size());
 }
 
 void InstanceFolder::RotateOutput(uint64_t max_bytes) const {

@@ -6,6 +6,7 @@
 //   record      the process's identity, written by itself before it becomes the command
 //   failure     why the command could not be run, if so
 //   health      "ready" or "unready", once the health check has passed
+//   stop        how old it was, in ms, when it was sent the stop signal
 //   gone        how it ended
 //   stdout.log, stderr.log (and .1, the older part)
 //
@@ -37,10 +38,11 @@ class InstanceFolder {
   // Takes the lock, on a close-on-exec descriptor; none while someone else holds it.
   [[nodiscard]] UniqueFd Lock() const;
   // Sends SIGKILL to every process that holds the lock, found through /proc and aimed at through
-  // pidfds. For what an instance's main process leaves behind.
-  void KillHolders() const;
-  // Bounds the output files: a file over the limit moves to NAME.1 and starts again. What is
-  // written between the copy and the cut is lost.
+  // pidfds, and to those that they start meanwhile. For what an instance's main process leaves
+  // behind. Tells how many there were.
+  [[nodiscard]] int KillHolders() const;
+  // Bounds the output files: of a file over the limit the last part, as long as the limit, becomes
+  // NAME.1, and it starts again. What is written between the copy and the cut is lost.
   void RotateOutput(uint64_t max_bytes) const;
   // The last line of stderr.log, for a person: printable, at most ~160 bytes.
   [[nodiscard]] std::string LastWords() const;

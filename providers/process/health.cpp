@@ -19,6 +19,12 @@ using Done = std::function<void(Status)>;
 
 Error Unhealthy(std::string phrase) { return {ErrorKind::kUnavailable, std::move(phrase)}; }
 
+// The kind of a check that could not be made, for want of a descriptor or memory of ours.
+ErrorKind KindOf(int fault) {
+  const bool ours = fault == EMFILE || fault == ENFILE || fault == ENOBUFS || fault == ENOMEM;
+  return ours ? ErrorKind::kExhausted : ErrorKind::kUnavailable;
+}
+
 void CheckHttp(HttpClient& http, const HealthOptions& options, const std::string& endpoint,
                std::weak_ptr<void> owner, Done done) {
   HttpRequest request;
@@ -85,7 +91,7 @@ class TcpCheck : public std::enable_shared_from_this<TcpCheck> {
     fd_ = UniqueFd();
     if (owner_.expired()) return;
     if (fault == 0) return done_(Ok{});
-    done_(Unhealthy(std::string("connecting: ") + std::strerror(fault)));
+    done_(Error{KindOf(fault), std::string("connecting: ") + std::strerror(fault)});
   }
 
   EventLoop& loop_;
@@ -135,7 +141,11 @@ void HealthWatch::Check() {
 }
 
 void HealthWatch::Take(const Status& outcome) {
-  trouble_ = outcome.ok() ? "" : outcome.error().message;
+  const std::string before = std::exchange(trouble_, outcome.ok() ? "" : outcome.error().message);
+  if (!outcome.ok() && outcome.error().kind == ErrorKind::kExhausted) {
+    trouble_ = before;  // it says nothing about the instance
+    return Schedule(NextDelay());
+  }
   const bool healthy = verdict_ == Verdict::kHealthy;
   in_a_row_ = outcome.ok() == healthy ? 0 : in_a_row_ + 1;
   const int enough = healthy ? options_.unhealthy_after : options_.healthy_after;
@@ -145,7 +155,7 @@ void HealthWatch::Take(const Status& outcome) {
     in_a_row_ = 0;
   }
   Schedule(NextDelay());
-  if (changes) changed_();
+  if (changes || trouble_ != before) changed_();
 }
 
 // How soon new capacity serves depends on how soon it is noticed: an instance that starts is asked

@@ -23,7 +23,8 @@ class HealthWatch {
  public:
   enum class Verdict : uint8_t { kUnknown, kHealthy, kUnhealthy };
 
-  // `changed` is called after each change of the verdict; it must not destroy the watch. From
+  // `changed` is called after each change of the verdict or of the trouble; it must not destroy the
+  // watch. From
   // kUnknown only a pass leads away: what has never been healthy is still starting.
   HealthWatch(EventLoop& loop, HttpClient& http, std::string host, int port, Verdict verdict,
               std::function<void()> changed);

@@ -1,20 +1,15 @@
 #include "providers/process/identity.h"
 
 #include <algorithm>
+#include <cerrno>
 #include <charconv>
 #include <ctime>
-#include <fstream>
-#include <iterator>
 
+#include "engine/model/file.h"
 #include "providers/process/pidfd.h"
 
 namespace autoscale {
 namespace {
-
-std::string ReadFile(const std::string& path) {
-  std::ifstream in(path);
-  return {std::istreambuf_iterator<char>(in), {}};
-}
 
 template <typename T>
 bool ParseNumber(std::string_view text, T& value) {
@@ -81,11 +76,13 @@ std::optional<ProcessStat> ParseProcessStat(std::string_view text) {
 }
 
 std::optional<ProcessStat> ReadProcessStat(pid_t pid) {
-  return ParseProcessStat(ReadFile("/proc/" + std::to_string(pid) + "/stat"));
+  const auto text = ReadFile("/proc/" + std::to_string(pid) + "/stat");
+  return text.ok() ? ParseProcessStat(*text) : std::nullopt;
 }
 
 std::string ReadBootId() {
-  std::string id = ReadFile("/proc/sys/kernel/random/boot_id");
+  const auto text = ReadFile("/proc/sys/kernel/random/boot_id");
+  std::string id = text.ok() ? *text : "";
   while (!id.empty() && id.back() == '\n') id.pop_back();
   return id;
 }
@@ -97,12 +94,19 @@ std::optional<ProcessIdentity> Identify(pid_t pid) {
   return ProcessIdentity{.pid = pid, .start_ticks = stat->start_ticks, .boot_id = boot_id};
 }
 
-UniqueFd OpenProcess(const ProcessIdentity& identity) {
+std::optional<UniqueFd> OpenProcess(const ProcessIdentity& identity) {
   UniqueFd pidfd(pidfd_open(identity.pid, 0));
+  if (!pidfd) {
+    const bool short_of_something = errno == EMFILE || errno == ENFILE || errno == ENOMEM;
+    return short_of_something ? std::nullopt : std::optional<UniqueFd>(UniqueFd());
+  }
   // Compared after opening: if the pid changed hands before, the start time tells; after, the
   // descriptor still means the process that was looked at.
-  if (!pidfd || Identify(identity.pid) != identity) return UniqueFd();
-  return pidfd;
+  const auto now = Identify(identity.pid);
+  if (now == identity) return pidfd;
+  // What is there could not be read: it is another one's, or a descriptor was missing.
+  if (!now && pidfd_send_signal(pidfd.get(), 0, nullptr, 0) == 0) return std::nullopt;
+  return UniqueFd();
 }
 
 Millis AgeOf(const ProcessIdentity& identity) {

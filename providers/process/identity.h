@@ -41,9 +41,10 @@ std::string ReadBootId();
 // Who `pid` is now. The caller knows that it lives: it is the caller itself or its child.
 std::optional<ProcessIdentity> Identify(pid_t pid);
 
-// A pidfd of exactly that process, or none if it is no more. Whatever is then done through the
-// descriptor can hit no other process.
-UniqueFd OpenProcess(const ProcessIdentity& identity);
+// A pidfd of exactly that process, an empty one if it is no more; nothing when that cannot be told
+// now, for want of descriptors or memory. Whatever is then done through the descriptor can hit no
+// other process.
+std::optional<UniqueFd> OpenProcess(const ProcessIdentity& identity);
 
 // How long ago the process started.
 Millis AgeOf(const ProcessIdentity& identity);

@@ -1,4 +1,4 @@
-// Instance: one process of a service, from its launch or its adoption to its end.
+// ProcessInstance: one process of a service, from its launch or its adoption to its end.
 //
 //            launch, adopt                 Stop                    exit
 //   (folder) -------------> starting -> ... -----> stopping ----------------> gone
@@ -23,17 +23,19 @@
 
 namespace autoscale {
 
-class Instance {
+class ProcessInstance {
  public:
   struct Surroundings {
     EventLoop& loop;
     HttpClient& http;
-    std::function<void(const Instance&)> changed;  // after each change of state; must not destroy
+    std::function<void(const ProcessInstance&)>
+        changed;  // after each change of state; must not destroy
   };
-  Instance(Surroundings surroundings, std::string service, std::string id, InstanceFolder folder);
-  ~Instance();
-  Instance(const Instance&) = delete;
-  Instance& operator=(const Instance&) = delete;
+  ProcessInstance(Surroundings surroundings, std::string service, std::string id,
+                  InstanceFolder folder);
+  ~ProcessInstance();
+  ProcessInstance(const ProcessInstance&) = delete;
+  ProcessInstance& operator=(const ProcessInstance&) = delete;
 
   // Makes the folder, claims the port in it and starts the process. On an error nothing is left.
   [[nodiscard]] Status Launch(const std::string& launcher,
@@ -62,8 +64,10 @@ class Instance {
   void HealthChanged();
   void Signal(int signal);
   void SignalToStop();
+  // The age at which the stop signal was sent, by whichever daemon.
+  [[nodiscard]] std::optional<Millis> ReadStop() const;
   void OnExit();
-  [[nodiscard]] std::string DescribeExit(const siginfo_t* status) const;
+  [[nodiscard]] std::string DescribeExit(const siginfo_t* status, bool left_processes) const;
   [[nodiscard]] std::string DescribeLoss(const std::optional<ProcessIdentity>& record) const;
   void Become(InstanceState state);
   void End(std::string detail);

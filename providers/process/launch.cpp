@@ -9,6 +9,8 @@
 #include <cstring>
 #include <filesystem>
 
+#include "net/fault_point.h"
+
 namespace autoscale {
 namespace {
 
@@ -36,6 +38,9 @@ std::vector<std::string> Environment(const ProcessTarget& target,
   variables["AUTOSCALED_SERVICE"] = values.at("service");
   variables["AUTOSCALED_INSTANCE"] = values.at("id");
   for (const auto& [name, value] : target.environment) variables[name] = Expand(value, values);
+  variables.erase(kFaultPointVariable);  // only the daemon's own environment arms one
+  // For the launcher, which takes it out before it becomes the instance.
+  if (const auto point = LauncherFaultPoint()) variables[kFaultPointVariable] = *point;
   std::vector<std::string> environment;
   environment.reserve(variables.size());
   for (auto& [name, value] : variables) environment.push_back(value.insert(0, name + "="));
@@ -96,7 +101,9 @@ Result<pid_t> SpawnInstance(const std::string& launcher, const InstanceFolder& f
   if (fault != 0) {
     const bool exhausted = fault == EAGAIN || fault == ENOMEM || fault == EMFILE;
     return Error{exhausted ? ErrorKind::kExhausted : ErrorKind::kUnavailable,
-                 "cannot start " + launcher + ": " + std::strerror(fault)};
+                 "cannot start " + launcher + ": " +
+                     (fault == EAGAIN ? "no more processes may be started (TasksMax=, ulimit -u)"
+                                      : std::strerror(fault))};
   }
   return pid;
 }

@@ -10,9 +10,11 @@
 
 #include <cerrno>
 #include <cstdio>
+#include <cstdlib>
 #include <cstring>
 #include <string>
 
+#include "net/fault_point.h"
 #include "providers/process/folder.h"
 #include "providers/process/identity.h"
 
@@ -42,12 +44,14 @@ bool SendOutput(const std::string& path, int fd) {
   close_range(kSpawnedLock, static_cast<unsigned>(lock) - 1, 0);
   close_range(static_cast<unsigned>(lock) + 1, ~0U, 0);
 
+  ReachFaultPoint(FaultPoint::kLauncherStarted);
   const auto self = Identify(getpid());
   if (!self) Fail(folder, "cannot read /proc: is it mounted?");
   // Without a record a restarted daemon could not find the instance again: then better none.
   if (Status written = folder.Write("record", ToText(*self)); !written.ok()) {
     Fail(folder, written.error().message);
   }
+  ReachFaultPoint(FaultPoint::kLauncherRecorded);
   if (chdir(directory) != 0) {
     Fail(folder, "cannot enter the folder " + std::string(directory) + ": " + Reason());
   }
@@ -67,5 +71,7 @@ int main(int argc, char** argv) {
     std::fprintf(stderr, "autoscaled-launch is run by autoscaled, not by hand\n");
     return 2;
   }
+  static_cast<void>(autoscale::ArmFaultPoint().ok());  // the daemon has judged it
+  unsetenv(autoscale::kFaultPointVariable);            // not for the instance
   autoscale::Launch(autoscale::InstanceFolder(argv[1]), argv[2], argv + 3);
 }

@@ -40,6 +40,7 @@ struct ProcessTarget final : ProviderTarget {
 
   // The host and its range of ports: two services may not share one.
   [[nodiscard]] std::string identity() const override;
+  [[nodiscard]] PortRange ports() const override { return {host, first_port, last_port}; }
 };
 
 // A TargetParser. Faults go to the section; then the answer may be null.

@@ -31,6 +31,7 @@ int TryBind(const std::string& host, int port) {
 Result<int> ChoosePort(const std::string& host, int first, int last, const std::set<int>& claimed) {
   const std::string range = std::to_string(first) + "-" + std::to_string(last);
   int refused = 0;  // other than by being taken
+  int foreign = 0;
   for (int port = first; port <= last; ++port) {
     if (claimed.contains(port)) continue;
     const int fault = TryBind(host, port);
@@ -42,8 +43,10 @@ Result<int> ChoosePort(const std::string& host, int first, int last, const std::
       return Error{ErrorKind::kExhausted, "cannot try ports: out of file descriptors"};
     }
     if (fault != EADDRINUSE) refused = fault;
+    ++foreign;
   }
   std::string message = "no free port in " + range;
+  if (foreign > 0) message += ", " + std::to_string(foreign) + " of them taken by other programs";
   if (refused != 0) message += std::string(" (") + std::strerror(refused) + ")";
   return Error{ErrorKind::kExhausted, message};
 }

@@ -6,6 +6,7 @@
 #include <map>
 #include <set>
 
+#include "net/fault_point.h"
 #include "providers/process/instance.h"
 #include "providers/process/launch.h"
 #include "providers/process/ports.h"
@@ -18,7 +19,7 @@ namespace fs = std::filesystem;
 // Folders of instances that were forgotten, kept for whoever wants to know what happened.
 constexpr size_t kKeptFolders = 5;
 // Between looks at the size of output files.
-constexpr Millis kRotateEvery{5000};
+constexpr Millis kRotateEvery{1000};
 
 // Whether a folder can carry the name; ".gone" and the like are not instances.
 bool IsName(const std::string& name) {
@@ -51,10 +52,6 @@ class ProcessProvider final : public Provider {
     RotateOutputs();
   }
   ~ProcessProvider() override { loop_.Cancel(rotate_timer_); }
-
-  [[nodiscard]] ProviderCapabilities capabilities() const override {
-    return {.names_instances = true, .watches = true};
-  }
 
   void Observe(std::vector<TargetRef> targets,
                std::function<void(Result<std::vector<Observation>>)> done) override {
@@ -99,6 +96,7 @@ class ProcessProvider final : public Provider {
     const auto instance = instances.find(id);
     if (instance == instances.end() || !instance->second->gone()) return;
     instance->second->folder().Retire(kKeptFolders);
+    ReachFaultPoint(FaultPoint::kRetired);
     instances.erase(instance);
   }
 
@@ -117,12 +115,13 @@ class ProcessProvider final : public Provider {
   void SetListener(InstanceListener listener) override { listener_ = std::move(listener); }
 
  private:
-  Instance& Make(const std::string& service, const std::string& id) {
+  ProcessInstance& Make(const std::string& service, const std::string& id) {
     auto& slot = instances_[service][id];
-    slot = std::make_unique<Instance>(
-        Instance::Surroundings{.loop = loop_,
-                               .http = http_,
-                               .changed = [this](const Instance& changed) { Tell(changed); }},
+    slot = std::make_unique<ProcessInstance>(
+        ProcessInstance::Surroundings{
+            .loop = loop_,
+            .http = http_,
+            .changed = [this](const ProcessInstance& changed) { Tell(changed); }},
         service, id, InstanceFolder((fs::path(state_dir_) / service / id).string()));
     return *slot;
   }
@@ -159,7 +158,7 @@ class ProcessProvider final : public Provider {
   }
 
   // By a task of its own: the listener may call any method.
-  void Tell(const Instance& instance) {
+  void Tell(const ProcessInstance& instance) {
     loop_.Post([this, alive = std::weak_ptr<int>(alive_), service = instance.service(),
                 observed = instance.Observed()] {
       if (!alive.expired() && listener_) listener_(service, observed);
@@ -181,7 +180,7 @@ class ProcessProvider final : public Provider {
   EventLoop::TimerId rotate_timer_ = 0;
   std::shared_ptr<int> alive_ = std::make_shared<int>();
   // By service, then id.
-  std::map<std::string, std::map<std::string, std::unique_ptr<Instance>>> instances_;
+  std::map<std::string, std::map<std::string, std::unique_ptr<ProcessInstance>>> instances_;
 };
 
 }  // namespace

@@ -2,7 +2,6 @@
 //
 //   fleet_bench [services] [ticks] [interval_ms] [runs]
 #include <sys/wait.h>
-#include <time.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -11,13 +10,14 @@
 #include <cstdio>
 #include <cstdlib>
 #include <filesystem>
-#include <fstream>
 #include <new>
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "daemon/memory.h"
 #include "tests/bench/fleet_rig.h"
+#include "tests/bench/measure.h"
 
 namespace {
 std::atomic<uint64_t> allocations{0};
@@ -57,30 +57,12 @@ struct Figures {
   double daemon_kib = 0, worker_kib = 0;
 };
 
-double CpuMicros(clockid_t clock) {
-  timespec time{};
-  clock_gettime(clock, &time);
-  return static_cast<double>(time.tv_sec) * 1e6 + static_cast<double>(time.tv_nsec) / 1e3;
-}
-
-// Memory that is a process's own: pages shared with others count by their share.
-double ProportionalKib(int pid) {
-  std::ifstream file("/proc/" + std::to_string(pid) + "/smaps_rollup");
-  for (std::string word; file >> word;) {
-    double kib = 0;
-    if (word == "Pss:" && file >> kib) return kib;
-  }
-  return 0;
-}
-
 Usage Read(const FleetRig& rig) {
-  clockid_t worker{};
-  clock_getcpuclockid(rig.worker_pid(), &worker);
   const Counters& counters = rig.counters();
   const double tick = CpuMicros(CLOCK_THREAD_CPUTIME_ID);
   return {.tick_us = tick,
           .io_us = CpuMicros(CLOCK_PROCESS_CPUTIME_ID) - tick,
-          .worker_us = CpuMicros(worker),
+          .worker_us = CpuMicrosOf(rig.worker_pid()),
           .evaluations = static_cast<double>(counters.evaluations),
           .allocations = static_cast<double>(allocations),
           .queries = static_cast<double>(counters.queries),
@@ -116,16 +98,6 @@ Figures Measure(const FleetShape& shape, uint64_t ticks) {
           .worker_kib = ProportionalKib(rig.worker_pid())};
 }
 
-template <typename Function>
-int Fork(Function function) {
-  std::fflush(stdout);
-  const int pid = fork();
-  if (pid != 0) return pid;
-  function();
-  std::fflush(stdout);
-  _exit(0);
-}
-
 std::string MakeFolder() {
   std::string pattern = std::filesystem::temp_directory_path() / "fleet-bench-XXXXXX";
   if (mkdtemp(pattern.data()) != nullptr) return pattern;
@@ -134,30 +106,25 @@ std::string MakeFolder() {
 }
 
 // Each run has processes of its own: nothing of an earlier one is in its memory.
-Figures MeasureApart(const Setting& setting, int services, uint64_t ticks) {
+Figures MeasureApart(const Setting& setting, int services, uint64_t ticks,
+                     FleetWith with = FleetWith::kNothing) {
   int port_pipe[2];
-  int result_pipe[2];
-  if (pipe(port_pipe) != 0 || pipe(result_pipe) != 0) std::abort();
-  FleetShape shape{.services = services, .interval = setting.interval, .folder = MakeFolder()};
+  if (pipe(port_pipe) != 0) std::abort();
+  FleetShape shape{
+      .with = with, .services = services, .interval = setting.interval, .folder = MakeFolder()};
   waitpid(Fork([&] { StoreFleet(shape); }), nullptr, 0);
-  const int prometheus = Fork([&] { ServePrometheus(services, shape.instances, port_pipe[1]); });
-  Figures figures;
-  bool complete = read(port_pipe[0], &shape.prometheus_port, sizeof shape.prometheus_port) > 0;
-  const int daemon = Fork([&] {
-    const Figures measured = Measure(shape, ticks);
-    if (write(result_pipe[1], &measured, sizeof measured) != sizeof measured) _exit(1);
-  });
-  close(result_pipe[1]);
+  const int prometheus = Fork([&] { ServePrometheus(shape, port_pipe[1]); });
   close(port_pipe[1]);
-  complete = complete && read(result_pipe[0], &figures, sizeof figures) == sizeof figures;
-  waitpid(daemon, nullptr, 0);
-  kill(prometheus, SIGKILL);
-  waitpid(prometheus, nullptr, 0);
+  std::optional<Figures> figures;
+  if (read(port_pipe[0], &shape.prometheus_port, sizeof shape.prometheus_port) > 0) {
+    figures = RunApart([&] { return Measure(shape, ticks); });
+  }
   close(port_pipe[0]);
-  close(result_pipe[0]);
+  if (prometheus > 1) kill(prometheus, SIGKILL);
+  waitpid(prometheus, nullptr, 0);
   std::error_code ignored;
   std::filesystem::remove_all(shape.folder, ignored);
-  if (complete) return figures;
+  if (figures) return *figures;
   std::fprintf(stderr, "fleet_bench: a run ended without figures\n");
   std::exit(1);
 }
@@ -194,6 +161,33 @@ void Print(const Setting& setting, const std::vector<Figures>& runs, const Figur
   std::printf("  %-34s %8.2f\n\n", "allocations a service", median.usage.allocations / n);
 }
 
+// What a service costs with one of the other features, beside a run without it.
+void PrintWith(const Setting& setting, const Figures& small) {
+  constexpr std::pair<FleetWith, const char*> kAll[] = {{FleetWith::kNothing, "nothing else"},
+                                                        {FleetWith::kModules, "modules"},
+                                                        {FleetWith::kShadow, "a shadow"},
+                                                        {FleetWith::kForecast, "a forecast"},
+                                                        {FleetWith::kChanges, "more changes"}};
+  const double n = setting.services;
+  const double small_kib = small.daemon_kib + small.worker_kib;
+  double plain_us = 0, plain_kib = 0;
+  std::printf("%-14s %9s %9s %9s %9s %7s %9s %7s %9s\n", "with", "us", "tick", "I/O", "worker",
+              "ratio", "KiB", "ratio", "changes");
+  for (const auto& [with, name] : kAll) {
+    const Figures run = MeasureApart(setting, setting.services, setting.ticks, with);
+    const double us = CpuMicros(run.usage) / n;
+    const double kib = (run.daemon_kib + run.worker_kib - small_kib) / (n - 10);
+    if (with == FleetWith::kNothing) {
+      plain_us = us;
+      plain_kib = kib;
+    }
+    std::printf("%-14s %9.2f %9.2f %9.2f %9.2f %7.2f %9.2f %7.2f %9.1f\n", name, us,
+                run.usage.tick_us / n, run.usage.io_us / n, run.usage.worker_us / n, us / plain_us,
+                kib, kib / plain_kib, run.usage.changes);
+    std::fflush(stdout);
+  }
+}
+
 int Main(int argc, char** argv) {
   Setting setting;
   if (argc > 1) setting.services = std::max(11, std::atoi(argv[1]));
@@ -207,7 +201,9 @@ int Main(int argc, char** argv) {
   std::sort(runs.begin(), runs.end(), [](const Figures& a, const Figures& b) {
     return CpuMicros(a.usage) < CpuMicros(b.usage);
   });
-  Print(setting, runs, MeasureApart(setting, 10, 3));
+  const Figures small = MeasureApart(setting, 10, 3);
+  Print(setting, runs, small);
+  PrintWith(setting, small);
   return 0;
 }
 

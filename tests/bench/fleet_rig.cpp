@@ -2,17 +2,16 @@
 
 #include <unistd.h>
 
-#include <array>
 #include <cstdio>
 #include <cstdlib>
-#include <random>
 #include <thread>
 #include <unordered_map>
 
+#include "config/policy_files.h"
 #include "daemon/controller/controller.h"
 #include "daemon/telemetry/log.h"
 #include "daemon/worker/worker.h"
-#include "tests/fakes/http_server.h"
+#include "tests/bench/fleet_metrics.h"
 
 namespace autoscale {
 namespace {
@@ -26,31 +25,6 @@ if errors.value > 0.05 then return hold("errors are high: more capacity is not t
 if latency.value > 0.250 then return scale_up(1, "p95 over 250 ms") end
 return track(cpu, 0.60)
 )";
-
-struct SharedMetric {
-  const char* name;
-  Unit unit;
-  const char* query;
-  const char* series;  // also tells the stand-in which of the three was asked for
-};
-constexpr std::array<SharedMetric, 3> kMetrics{{
-    {"cpu", Unit::kRatio, "avg by (service) (rate(app_cpu_seconds_total[1m]))",
-     "app_cpu_seconds_total"},
-    {"latency_p95", Unit::kSeconds,
-     "histogram_quantile(0.95, sum by (service, le) (rate(app_latency_seconds_bucket[1m])))",
-     "app_latency_seconds_bucket"},
-    {"error_ratio", Unit::kRatio,
-     "sum by (service) (rate(app_errors_total[1m])) / sum by (service) (rate(app_all_total[1m]))",
-     "app_errors_total"},
-}};
-constexpr int kVariants = 4;              // answers that take turns, so that values vary
-constexpr double kShareOutOfBand = 1e-3;  // of the services in a variant: these scale
-
-std::string NameOf(int service) {
-  char name[32];
-  std::snprintf(name, sizeof name, "service-%05d", service);
-  return name;
-}
 
 template <typename T>
 T OrDie(Result<T> result, const char* what) {
@@ -82,7 +56,6 @@ std::string EndpointOf(const std::string& id) {
 class ReadyProvider final : public Provider {
  public:
   explicit ReadyProvider(int instances) : instances_(instances) {}
-  [[nodiscard]] ProviderCapabilities capabilities() const override { return {.watches = true}; }
   void Observe(std::vector<TargetRef> targets,
                std::function<void(Result<std::vector<Observation>>)> done) override {
     std::vector<Observation> all;
@@ -155,9 +128,15 @@ class ConfirmingGateway final : public Gateway {
   std::unordered_map<std::string, ListVersion> versions_;
 };
 
-std::vector<ServiceSpec> MakeSpecs(const FleetShape& shape) {
-  const auto policy = std::make_shared<const PolicySource>(
+std::shared_ptr<const PolicySource> MakePolicy(FleetWith with) {
+  if (with == FleetWith::kModules) {
+    return OrDie(PolicyFiles(PolicyLimits{}.source_bytes).Shipped("cpu_target"), "policy");
+  }
+  return std::make_shared<const PolicySource>(
       PolicySource{.path = "policies/web.lua", .text = kPolicy, .hash = 1});
+}
+
+std::vector<std::shared_ptr<const MetricSpec>> MakeMetrics(FleetWith with) {
   std::vector<std::shared_ptr<const MetricSpec>> metrics;
   for (const SharedMetric& metric : kMetrics) {
     metrics.push_back(std::make_shared<const MetricSpec>(
@@ -169,6 +148,24 @@ std::vector<ServiceSpec> MakeSpecs(const FleetShape& shape) {
                    .expect = {.kind = Expectation::Kind::kInstances},
                    .max_age = std::chrono::seconds(5)}));
   }
+  if (with == FleetWith::kForecast) {
+    const DerivedSpec forecast{.base = kMetrics.front().name, .history = std::chrono::hours(48)};
+    metrics.push_back(std::make_shared<const MetricSpec>(
+        MetricSpec{.name = "forecast", .derived = std::make_shared<const DerivedSpec>(forecast)}));
+  }
+  return metrics;
+}
+
+std::vector<ServiceSpec> MakeSpecs(const FleetShape& shape) {
+  const auto policy = MakePolicy(shape.with);
+  const auto metrics = MakeMetrics(shape.with);
+  std::shared_ptr<const ShadowSpec> shadow;
+  if (shape.with == FleetWith::kShadow) {
+    auto other = *policy;
+    other.hash = 2;
+    shadow = std::make_shared<const ShadowSpec>(
+        ShadowSpec{.policy = std::make_shared<const PolicySource>(std::move(other)), .params = {}});
+  }
   std::vector<ServiceSpec> specs;
   specs.reserve(static_cast<size_t>(shape.services));
   for (int i = 0; i < shape.services; ++i) {
@@ -178,8 +175,13 @@ std::vector<ServiceSpec> MakeSpecs(const FleetShape& shape) {
     spec.interval = shape.interval;
     spec.rules.bounds = {.min = shape.instances, .max = 10 * shape.instances};
     spec.policy = policy;
+    spec.shadow = shadow;
     for (const auto& metric : metrics) {
-      spec.metrics.push_back({.spec = metric, .key = spec.name});
+      if (metric->derived) {
+        spec.metrics.push_back({.spec = metric, .key = {}, .base = 0});
+      } else {
+        spec.metrics.push_back({.spec = metric, .key = spec.name});
+      }
       spec.declared.push_back({.name = metric->name, .unit = metric->unit});
     }
     spec.provider = "memory";
@@ -189,58 +191,7 @@ std::vector<ServiceSpec> MakeSpecs(const FleetShape& shape) {
   return specs;
 }
 
-// --- the stand-in of Prometheus ---
-
-void AppendSeries(std::string& body, const std::string& service, const char* part, double value) {
-  char text[200];
-  std::snprintf(text, sizeof text,
-                R"(%s{"metric":{%s%s%s"service":"%s"},"value":[1700000000.123,"%.17g"]})",
-                body.back() == '[' ? "" : ",", *part != 0 ? R"("autoscaled_part":")" : "", part,
-                *part != 0 ? "\"," : "", service.c_str(), value);
-  body += text;
-}
-
-std::string MakeAnswer(size_t metric, int variant, int services, int instances) {
-  std::mt19937 random(static_cast<unsigned>(metric) * 100 + static_cast<unsigned>(variant));
-  std::uniform_real_distribution<double> share(0, 1);
-  std::string body = R"({"status":"success","data":{"resultType":"vector","result":[)";
-  for (int i = 0; i < services; ++i) {
-    double value = 0;
-    if (metric == 0) value = share(random) < kShareOutOfBand ? 0.9 : 0.57 + 0.06 * share(random);
-    if (metric == 1) value = 0.050 + 0.100 * share(random);
-    if (metric == 2) value = 0.010 * share(random);
-    AppendSeries(body, NameOf(i), "", value);
-  }
-  for (int i = 0; i < services; ++i) {
-    AppendSeries(body, NameOf(i), "newest", 1700000000.123 - 2 * share(random));
-  }
-  // Enough for the services that have scaled out, too.
-  for (int i = 0; i < services; ++i) AppendSeries(body, NameOf(i), "count", 10 * instances);
-  return body + "]}}";
-}
-
 }  // namespace
-
-void ServePrometheus(int services, int instances, int port_pipe) {
-  std::vector<std::string> answers;
-  for (size_t metric = 0; metric < kMetrics.size(); ++metric) {
-    for (int variant = 0; variant < kVariants; ++variant) {
-      answers.push_back(MakeAnswer(metric, variant, services, instances));
-    }
-  }
-  std::array<size_t, kMetrics.size()> turn{};
-  FakeHttpServer server;
-  server.Handle([&](const FakeRequest& request) {
-    for (size_t metric = 0; metric < kMetrics.size(); ++metric) {
-      if (request.body.find(kMetrics[metric].series) == std::string::npos) continue;
-      return FakeAnswer{.body = answers[metric * kVariants + turn[metric]++ % kVariants]};
-    }
-    return FakeAnswer{.status = 404};
-  });
-  const int port = server.port();
-  if (write(port_pipe, &port, sizeof port) != sizeof port) std::exit(1);
-  for (;;) pause();
-}
 
 void StoreFleet(const FleetShape& shape) {
   const auto store = OrDie(Store::Open(shape.folder), "store");
@@ -270,7 +221,7 @@ struct FleetRig::Parts {
     controller->Step();
   }
 
-  const uint64_t services;
+  const uint64_t services, forecasts;
   Counters counters;
   std::unique_ptr<Store> store;
   std::unique_ptr<Clock> clock;
@@ -290,13 +241,16 @@ struct FleetRig::Parts {
 
 // As the daemon's main puts them together.
 FleetRig::Parts::Parts(const FleetShape& shape)
-    : services(static_cast<uint64_t>(shape.services)), provider(shape.instances) {
+    : services(static_cast<uint64_t>(shape.services)),
+      forecasts(shape.with == FleetWith::kForecast ? services : 0),
+      provider(shape.instances) {
   OrDie(StartLogging({.level = "info", .file = shape.folder + "/log"}), "log");
   store = OrDie(Store::Open(shape.folder), "store");
   clock = std::make_unique<SteadyClock>(store->last_now());
   worker = OrDie(PolicyWorker::Start(DefaultWorkerPath(), PolicyLimits{}, counters), "worker");
   prometheus = std::make_unique<PrometheusClient>(
-      http, PrometheusOptions{.url = "http://127.0.0.1:" + std::to_string(shape.prometheus_port)});
+      http,
+      PrometheusOptions{.urls = {"http://127.0.0.1:" + std::to_string(shape.prometheus_port)}});
   metrics = std::make_unique<PrometheusSource>(*prometheus, courier, counters);
   provider.SetListener([this](const std::string& service, const ObservedInstance& observed) {
     courier.ToTick([this, service, observed] { fleet->OnInstance(service, observed); });
@@ -319,6 +273,7 @@ FleetRig::Parts::Parts(const FleetShape& shape)
                                                               .metrics = *metrics,
                                                               .fleet = *fleet,
                                                               .counters = counters,
+                                                              .changes_per_minute = 1'000'000,
                                                               .load = nullptr});
   io = std::thread([this] { loop.Run(); });
   OrDie(controller->Start(MakeSpecs(shape)), "start");
@@ -333,7 +288,11 @@ void FleetRig::RunTicks(uint64_t count) {
 }
 
 void FleetRig::RunUntilSettled() {
-  while (parts_->counters.gateway_publishes < parts_->services) parts_->RunOnce();
+  const Counters& counters = parts_->counters;
+  while (counters.gateway_publishes < parts_->services ||
+         counters.forecasts_fitted < parts_->forecasts) {
+    parts_->RunOnce();
+  }
 }
 
 const Counters& FleetRig::counters() const { return parts_->counters; }

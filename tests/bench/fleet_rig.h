@@ -13,7 +13,17 @@
 
 namespace autoscale {
 
+// What the services have beside a policy without modules and three metrics.
+enum class FleetWith {
+  kNothing,
+  kModules,   // the shipped policy cpu_target, which requires modules, instead
+  kShadow,    // a second policy beside it
+  kForecast,  // a metric that is forecast from two days of 5-minute steps
+  kChanges,   // one service in twenty changes its capacity in a tick, not one in a thousand
+};
+
 struct FleetShape {
+  FleetWith with = FleetWith::kNothing;
   int services = 10'000;
   int instances = 4;  // a service
   Millis interval{2000};
@@ -32,7 +42,7 @@ class FleetRig {
 
   // Runs the tick thread's loop, on this thread, until so many ticks more have ended.
   void RunTicks(uint64_t count);
-  // Runs it until every list is on its way to the gateway.
+  // Runs it until every list is on its way to the gateway, and what is forecast has been learned.
   void RunUntilSettled();
 
   [[nodiscard]] const Counters& counters() const;
@@ -43,8 +53,8 @@ class FleetRig {
   std::unique_ptr<Parts> parts_;
 };
 
-// Answers three shared queries for the services 0..count-1 until it is killed; its port is told by
+// Answers the fleet's shared queries until it is killed; its port is told by
 // the pipe. For a process of its own.
-[[noreturn]] void ServePrometheus(int services, int instances, int port_pipe);
+[[noreturn]] void ServePrometheus(const FleetShape& shape, int port_pipe);
 
 }  // namespace autoscale

@@ -23,6 +23,7 @@ namespace autoscale {
 namespace {
 
 constexpr auto kPatience = std::chrono::seconds(10);
+constexpr std::chrono::milliseconds kDripEvery{20};
 
 [[noreturn]] void Die(const char* what) {
   std::perror(what);
@@ -133,6 +134,34 @@ void Gate::Wait() {
   state_->changed.wait(lock, [this] { return state_->open; });
 }
 
+struct FakeStream::State {
+  std::mutex mutex;
+  std::condition_variable changed;
+  std::string unsent;
+  bool ended = false;
+
+  // What is there to send, after waiting for it; empty: the end.
+  std::string Take() {
+    std::unique_lock lock(mutex);
+    changed.wait(lock, [this] { return ended || !unsent.empty(); });
+    return std::exchange(unsent, {});
+  }
+};
+
+FakeStream::FakeStream() : state_(std::make_shared<State>()) {}
+
+void FakeStream::Push(std::string text) {
+  const std::lock_guard lock(state_->mutex);
+  state_->unsent += text;
+  state_->changed.notify_all();
+}
+
+void FakeStream::End() {
+  const std::lock_guard lock(state_->mutex);
+  state_->ended = true;
+  state_->changed.notify_all();
+}
+
 std::string FakeRequest::Header(std::string_view lower_case_name) const {
   for (const auto& [name, value] : headers) {
     if (name == lower_case_name) return value;
@@ -153,6 +182,7 @@ struct FakeHttpServer::State {
   std::vector<FakeRequest> requests;
   std::set<int> open;                        // fds of connections
   std::vector<std::shared_ptr<Gate>> gates;  // that answers have waited at
+  std::vector<std::shared_ptr<FakeStream>> streams;
   int accepted = 0;
   int threads = 0;
   bool stopping = false;
@@ -164,6 +194,9 @@ struct FakeHttpServer::State {
   bool Respond(int fd, const FakeRequest& request);
   FakeAnswer Choose(const FakeRequest& request);
   void WaitAt(const std::shared_ptr<Gate>& gate);
+  bool Stops(std::chrono::milliseconds within);
+  void SendWithoutEnd(int fd, const FakeAnswer& answer);
+  void SendStream(int fd, const std::shared_ptr<FakeStream>& stream);
   template <typename Condition>
   bool WaitUntil(Condition condition) {
     std::unique_lock lock(mutex);
@@ -215,18 +248,58 @@ void FakeHttpServer::State::Serve(int fd, int number) {
 bool FakeHttpServer::State::Respond(int fd, const FakeRequest& request) {
   const FakeAnswer answer = Choose(request);
   if (answer.gate) WaitAt(answer.gate);
+  if (answer.delay.count() > 0 && Stops(answer.delay)) return false;
   if (answer.ending == FakeAnswer::Ending::kDrop) return false;
   if (answer.ending == FakeAnswer::Ending::kHang) {
     std::unique_lock lock(mutex);
     changed.wait(lock, [this] { return stopping; });
     return false;
   }
+  if (answer.stream) {
+    SendStream(fd, answer.stream);
+    return false;
+  }
   if (!answer.raw.empty()) {
     SendAll(fd, answer.raw);
     return false;
   }
+  if (answer.ending == FakeAnswer::Ending::kDrip || answer.ending == FakeAnswer::Ending::kEndless) {
+    SendWithoutEnd(fd, answer);
+    return false;
+  }
   const bool sent = SendAll(fd, Render(answer, request.method == "HEAD"));
   return sent && answer.ending == FakeAnswer::Ending::kComplete && !answer.close;
+}
+
+// Whether the server stops within that time, which is waited.
+bool FakeHttpServer::State::Stops(std::chrono::milliseconds within) {
+  std::unique_lock lock(mutex);
+  return changed.wait_for(lock, within, [this] { return stopping; });
+}
+
+void FakeHttpServer::State::SendWithoutEnd(int fd, const FakeAnswer& answer) {
+  const bool drips = answer.ending == FakeAnswer::Ending::kDrip;
+  const std::string length =
+      drips ? "Content-Length: " + std::to_string(answer.body.size()) + "\r\n" : "";
+  bool sent = SendAll(fd, "HTTP/1.1 200 Fake\r\n" + length + "\r\n");
+  if (!drips) {
+    while (sent && !Stops(std::chrono::milliseconds(0))) sent = SendAll(fd, answer.body);
+    return;
+  }
+  for (size_t i = 0; sent && i < answer.body.size() && !Stops(kDripEvery); ++i) {
+    sent = SendAll(fd, std::string_view(answer.body).substr(i, 1));
+  }
+}
+
+void FakeHttpServer::State::SendStream(int fd, const std::shared_ptr<FakeStream>& stream) {
+  {
+    const std::lock_guard lock(mutex);
+    if (stopping) return;
+    streams.push_back(stream);
+  }
+  bool sent = SendAll(fd, "HTTP/1.1 200 Fake\r\nContent-Type: application/json\r\n\r\n");
+  for (std::string text; sent && !(text = stream->state_->Take()).empty();)
+    sent = SendAll(fd, text);
 }
 
 FakeAnswer FakeHttpServer::State::Choose(const FakeRequest& request) {
@@ -294,6 +367,7 @@ void FakeHttpServer::Stop() {
   ::shutdown(state_->listener, SHUT_RDWR);  // ends accept
   for (const int fd : state_->open) ::shutdown(fd, SHUT_RDWR);
   for (const auto& gate : state_->gates) gate->Open();
+  for (const auto& stream : state_->streams) stream->End();
   state_->changed.wait(lock, [this] { return state_->threads == 0; });
   ::close(state_->listener);
   state_->listener = -1;

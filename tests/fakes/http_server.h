@@ -5,6 +5,7 @@
 // from any thread.
 #pragma once
 
+#include <chrono>
 #include <functional>
 #include <memory>
 #include <string>
@@ -26,6 +27,20 @@ class Gate {
   std::shared_ptr<State> state_;
 };
 
+// A body that is sent while it is written, such as a watch's.
+class FakeStream {
+ public:
+  FakeStream();
+  void Push(std::string text);
+  // The connection is closed once all is sent: what HTTP takes for the end of such a body.
+  void End();
+
+ private:
+  friend class FakeHttpServer;
+  struct State;
+  std::shared_ptr<State> state_;
+};
+
 struct FakeRequest {
   std::string method;
   std::string target;                                        // "/api/v1/query?x=1"
@@ -40,17 +55,21 @@ struct FakeRequest {
 struct FakeAnswer {
   enum class Ending {
     kComplete,
-    kCut,   // announces the whole body, sends half of it, closes the connection
-    kDrop,  // closes the connection without a byte
-    kHang,  // never answers; the connection stays open until the server stops
+    kCut,      // announces the whole body, sends half of it, closes the connection
+    kDrop,     // closes the connection without a byte
+    kHang,     // never answers; the connection stays open until the server stops
+    kDrip,     // announces the whole body and sends a byte of it every 20 ms
+    kEndless,  // announces no length and sends the body again and again
   };
   int status = 200;
   std::string body;
   std::vector<std::pair<std::string, std::string>> headers;
   Ending ending = Ending::kComplete;
-  bool close = false;          // says "Connection: close" and closes after the answer
-  std::string raw;             // sent instead of all the above when not empty, then closes
-  std::shared_ptr<Gate> gate;  // answers only once this is open
+  bool close = false;                  // says "Connection: close" and closes after the answer
+  std::string raw;                     // sent instead of all the above when not empty, then closes
+  std::shared_ptr<Gate> gate;          // answers only once this is open
+  std::shared_ptr<FakeStream> stream;  // the body, with status 200, instead of all the above
+  std::chrono::milliseconds delay{0};  // and so much later
 };
 
 class FakeHttpServer {

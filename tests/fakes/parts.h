@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "daemon/courier.h"
+#include "daemon/metrics/model_source.h"
 #include "daemon/metrics/source.h"
 #include "gateways/gateway.h"
 #include "providers/provider.h"
@@ -46,7 +47,6 @@ struct FakeTarget final : ProviderTarget {};
 
 class FakeProvider final : public Provider {
  public:
-  [[nodiscard]] ProviderCapabilities capabilities() const override { return {.watches = true}; }
   void Observe(std::vector<TargetRef> targets,
                std::function<void(Result<std::vector<Observation>>)> done) override {
     if (observe_error) return done(*observe_error);
@@ -115,8 +115,15 @@ class FakeGateway final : public Gateway {
     }
     history.push_back(line);
     if (error) return done(*error);
-    if (list.upstream == refuse) return done(Error{ErrorKind::kUnavailable, "refused"});
+    const std::string upstream = list.upstream;
+    const UpstreamList& held = lists[upstream];
+    if (strict && (list.version < held.version ||
+                   (list.version == held.version && list.endpoints != held.endpoints))) {
+      return done(Error{ErrorKind::kConflict, "knows a higher version"});
+    }
+    if (upstream == refuse) return done(Error{ErrorKind::kUnavailable, "refused"});
     status.version = list.version;
+    lists[upstream] = std::move(list);
     done(Ok{});
   }
   void Inspect(std::vector<std::string> upstreams,
@@ -124,14 +131,17 @@ class FakeGateway final : public Gateway {
     if (error) return done(*error);
     std::vector<UpstreamStatus> all;
     for (const std::string& upstream : upstreams) {
-      all.push_back({upstream, status.version, status.endpoints});
+      all.push_back(
+          {upstream, strict ? lists[upstream].version : status.version, status.endpoints});
     }
     done(std::move(all));
   }
 
   UpstreamStatus status;  // what it holds, of whatever upstream
   std::optional<Error> error;
-  std::string refuse;  // an upstream whose lists it does not take
+  bool strict = false;  // keeps versions apart by upstream, and to their order, as nginx does
+  std::string refuse;   // an upstream whose lists it does not take
+  std::map<std::string, UpstreamList> lists;  // as taken last
   std::vector<std::string> history;
 };
 
@@ -147,6 +157,15 @@ class FakeMetrics final : public MetricSource {
       done(ParseAnswer(found->second, query));
     }
   }
+  void AskRange(const RangeQuery& query, Millis,
+                std::function<void(Result<RangeAnswer>)> done) override {
+    asked_ranges.push_back(query);
+    if (past) {
+      done(past(query));
+    } else {
+      held_ranges.push_back(std::move(done));
+    }
+  }
   // The answer of Prometheus to a query without key: one value, `age` seconds old.
   void Says(const std::string& query, double value) {
     answers[query] =
@@ -160,6 +179,30 @@ class FakeMetrics final : public MetricSource {
   std::map<std::string, std::string> answers;
   std::vector<std::string> asked;
   bool silent = false;
+
+  std::vector<RangeQuery> asked_ranges;
+  // What range queries are answered; none: they are held.
+  std::function<Result<RangeAnswer>(const RangeQuery&)> past;
+  std::vector<std::function<void(Result<RangeAnswer>)>> held_ranges;
+};
+
+class FakeModel final : public ModelSource {
+ public:
+  void Send(HttpRequest request, std::function<void(Result<HttpResponse>)> done) override {
+    asked.push_back(std::move(request));
+    if (answer) {
+      done(*answer);
+    } else {
+      held.push_back(std::move(done));
+    }
+  }
+  void Says(const std::string& body, int status = 200) {
+    answer = HttpResponse{.status = status, .body = body};
+  }
+
+  std::vector<HttpRequest> asked;
+  std::optional<Result<HttpResponse>> answer;  // none: requests are held
+  std::vector<std::function<void(Result<HttpResponse>)>> held;
 };
 
 }  // namespace autoscale

@@ -8,9 +8,10 @@
 #include <csignal>
 #include <cstdio>
 #include <cstdlib>
-#include <fstream>
-#include <iterator>
 #include <thread>
+
+#include "engine/model/file.h"
+#include "tests/signal_one.h"
 
 namespace autoscale {
 namespace {
@@ -38,8 +39,8 @@ bool Eventually(const std::function<bool()>& holds, std::chrono::seconds patienc
 }
 
 std::string ReadWhole(const std::filesystem::path& path) {
-  std::ifstream in(path);
-  return {std::istreambuf_iterator<char>(in), {}};
+  const auto text = ReadFile(path);
+  return text.ok() ? *text : "";
 }
 
 Child::Child(const std::vector<std::string>& command, std::filesystem::path output)
@@ -58,6 +59,10 @@ Child::Child(const std::vector<std::string>& command, std::filesystem::path outp
     execv(argv[0], argv.data());
     _exit(127);
   }
+  if (pid_ < 0) {
+    std::perror("fork");
+    std::abort();
+  }
   close(out);
   close(err);
 }
@@ -68,7 +73,7 @@ Child::~Child() {
 }
 
 void Child::Signal(int signal) const {
-  if (!exit_code_) kill(pid_, signal);
+  if (!exit_code_) SignalOne(pid_, signal);
 }
 
 std::optional<int> Child::Wait(std::chrono::seconds patience) {

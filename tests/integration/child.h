@@ -10,10 +10,12 @@
 #include <string>
 #include <vector>
 
+#include "tests/sanitized.h"
+
 namespace autoscale {
 
 // Far beyond what is ever needed: only a failing test waits so long.
-constexpr std::chrono::seconds kPatience{30};
+constexpr std::chrono::seconds kPatience{30 * kSlower};
 
 // Looks every few milliseconds until it holds; false: it never did.
 bool Eventually(const std::function<bool()>& holds, std::chrono::seconds patience = kPatience);

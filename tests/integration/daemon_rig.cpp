@@ -12,13 +12,13 @@
 #include <iostream>
 #include <sstream>
 
+#include "tests/signal_one.h"
+
 namespace autoscale {
 namespace {
 
 namespace fs = std::filesystem;
 
-constexpr int kPortsOfService = 12;  // more than any service here may have
-constexpr int kServices = 2;
 constexpr size_t kShownLog = 8192;  // of the daemon, when a test failed
 
 bool IsFree(int port) {
@@ -34,12 +34,13 @@ bool IsFree(int port) {
 
 // The first of enough free ports in a row. Starts where other tests that run now do not, and stays
 // below the ports that clients are given.
-int FreePorts() {
-  constexpr int kStep = kPortsOfService * kServices, kRanges = 300, kLowest = 12'000;
-  for (int i = 0; i < kRanges; ++i) {
-    const int first = kLowest + (getpid() + i) % kRanges * kStep;
+int FreePorts(int count) {
+  constexpr int kLowest = 12'000, kAll = 7200;
+  const int ranges = kAll / count;
+  for (int i = 0; i < ranges; ++i) {
+    const int first = kLowest + (getpid() + i) % ranges * count;
     bool free = true;
-    for (int port = first; free && port < first + kStep; ++port) free = IsFree(port);
+    for (int port = first; free && port < first + count; ++port) free = IsFree(port);
     if (free) return first;
   }
   std::abort();
@@ -53,15 +54,19 @@ std::vector<std::string> CommandOf(const fs::path& process) {
   return words;
 }
 
-// Calls `look` with the folder in /proc and the pid of every process that runs this program.
+// Calls `look` with the folder in /proc and the pid of every process whose link there ("exe",
+// "cwd") leads to this path.
 template <typename Look>
-void ForEachProcess(const std::string& program, const Look& look) {
+void ForEachProcess(const char* link, const fs::path& path, const Look& look) {
   std::error_code ended;  // processes come and go while we look
   for (const auto& entry : fs::directory_iterator("/proc")) {
     const pid_t pid = std::atoi(entry.path().filename().c_str());
-    if (pid > 0 && fs::read_symlink(entry.path() / "exe", ended) == program) look(entry, pid);
+    if (pid > 0 && fs::read_symlink(entry.path() / link, ended) == path) look(entry, pid);
   }
 }
+
+// The program that becomes an instance.
+constexpr const char* kLauncher = "libexec/autoscaled/autoscaled-launch";
 
 }  // namespace
 
@@ -78,19 +83,18 @@ std::string BuiltProgram(const std::string& path) {
   return fs::canonical(fs::path(AUTOSCALE_BUILD) / path);
 }
 
-DaemonRig::DaemonRig() : first_port_(FreePorts()) {
+DaemonRig::DaemonRig(int services) : first_port_(FreePorts(kPortsOfService * services)) {
   std::string folder = (fs::temp_directory_path() / "autoscaled-XXXXXX").string();
   if (mkdtemp(folder.data()) == nullptr) std::abort();
   folder_ = fs::canonical(folder);
   for (const char* name : {"services.d", "policies", "output", "run"}) {
     fs::create_directory(folder_ / name);
   }
+  prometheus_yaml_ = "{url: \"" + prometheus_.Url() + "\", timeout: 200ms}";
   daemon_yaml_ = R"(
 listen: 127.0.0.1:0
 state_dir: state
 control: {socket: control.sock}
-prometheus: {url: ")" +
-                 prometheus_.Url() + R"(", timeout: 200ms}
 metrics:
   load:
     {query: load, unit: count, match: {service: "{{service}}"}, series: load, expect: 1, max_age: 5s}
@@ -106,14 +110,13 @@ DaemonRig::~DaemonRig() {
   EXPECT_TRUE(Eventually([this] {
     std::set<pid_t> pids = BackendPids();
     // One that was about to become a backend names its folder in our state.
-    ForEachProcess(BuiltProgram("libexec/autoscaled/autoscaled-launch"),
-                   [&](const fs::path& process, pid_t pid) {
-                     const std::vector<std::string> command = CommandOf(process);
-                     if (command.size() > 1 && command[1].starts_with(folder_.string() + "/")) {
-                       pids.insert(pid);
-                     }
-                   });
-    for (const pid_t pid : pids) kill(pid, SIGKILL);
+    ForEachProcess("exe", Program(kLauncher), [&](const fs::path& process, pid_t pid) {
+      const std::vector<std::string> command = CommandOf(process);
+      if (command.size() > 1 && command[1].starts_with(folder_.string() + "/")) {
+        pids.insert(pid);
+      }
+    });
+    for (const pid_t pid : pids) SignalOne(pid, SIGKILL);
     return pids.empty();
   }));
   std::error_code ignored;
@@ -130,7 +133,7 @@ void DaemonRig::WriteService(const std::string& name, const std::string& policy,
                              const std::string& extra, const std::vector<std::string>& backend) {
   std::string command = "\"" + BuiltProgram("demo/demo-backend") + "\", --port, \"{port}\"";
   for (const std::string& word : backend) command += ", \"" + word + "\"";
-  const int first = first_port_ + kPortsOfService * services_++;
+  const int first = TakePorts();
   Write("policies/" + name + ".lua", policy);
   Write("services.d/" + name + ".yaml",
         "service: " + name + "\npolicy: ../policies/" + name +
@@ -138,7 +141,8 @@ void DaemonRig::WriteService(const std::string& name, const std::string& policy,
             "  command: [" + command + "]\n  ports: " + std::to_string(first) + "-" +
             std::to_string(first + kPortsOfService - 1) +
             "\n  directory: ../run\n  health: {http: /healthz, interval: 200ms, timeout: 2s}\n" +
-            "scaling: {down: {stabilization: 0s}}\ndrain_timeout: 10s\nstart_timeout: 20s\n" +
+            "scaling: {down: {stabilization: 0s, max_step_percent: 100}}\ndrain_timeout: "
+            "10s\nstart_timeout: 20s\n" +
             extra);
 }
 
@@ -146,10 +150,24 @@ fs::path DaemonRig::Output(const std::string& name) {
   return folder_ / "output" / (name + "-" + std::to_string(++outputs_));
 }
 
+void DaemonRig::CopyPrograms() {
+  programs_ = folder_;
+  for (const char* program :
+       {"bin/autoscaled", kLauncher, "libexec/autoscaled/autoscaled-policy-worker"}) {
+    fs::create_directories((programs_ / program).parent_path());
+    fs::copy_file(BuiltProgram(program), programs_ / program);
+  }
+}
+
+std::string DaemonRig::Program(const std::string& path) const {
+  return programs_.empty() ? BuiltProgram(path) : (programs_ / path).string();
+}
+
 std::unique_ptr<Child> DaemonRig::Launch(const std::vector<std::string>& options) {
-  Write("autoscaled.yaml", daemon_yaml_);
-  std::vector<std::string> command = {BuiltProgram("bin/autoscaled"), "--config",
-                                      folder_ / "autoscaled.yaml"};
+  Write("autoscaled.yaml", daemon_yaml_ + "prometheus: " + prometheus_yaml_ + "\n");
+  std::vector<std::string> command = wrapper_;
+  command.insert(command.end(),
+                 {Program("bin/autoscaled"), "--config", folder_ / "autoscaled.yaml"});
   command.insert(command.end(), options.begin(), options.end());
   return std::make_unique<Child>(command, Output("daemon"));
 }
@@ -229,11 +247,12 @@ double DaemonRig::Metric(const std::string& series) const {
 
 std::map<pid_t, int> DaemonRig::Backends() const {
   std::map<pid_t, int> backends;
-  ForEachProcess(BuiltProgram("demo/demo-backend"), [&](const fs::path& process, pid_t pid) {
+  ForEachProcess("cwd", folder_ / "run", [&](const fs::path& process, pid_t pid) {
     std::error_code ended;
-    if (fs::read_symlink(process / "cwd", ended) != folder_ / "run") return;
+    const fs::path program = fs::read_symlink(process / "exe", ended);
     const std::vector<std::string> command = CommandOf(process);
-    if (command.size() > 2) backends[pid] = std::atoi(command[2].c_str());
+    if (program == Program(kLauncher) || command.size() < 3) return;
+    backends[pid] = std::atoi(command[2].c_str());
   });
   return backends;
 }
@@ -247,7 +266,7 @@ std::set<pid_t> DaemonRig::BackendPids() const {
 pid_t DaemonRig::Worker() const {
   pid_t worker = -1;
   const std::string parent = "\nPPid:\t" + std::to_string(daemon_->pid()) + "\n";
-  ForEachProcess(BuiltProgram("libexec/autoscaled/autoscaled-policy-worker"),
+  ForEachProcess("exe", Program("libexec/autoscaled/autoscaled-policy-worker"),
                  [&](const fs::path& process, pid_t pid) {
                    const std::string status = ReadWhole(process / "status");
                    if (status.find(parent) != std::string::npos) worker = pid;

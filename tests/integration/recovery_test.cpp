@@ -5,6 +5,7 @@
 #include <csignal>
 
 #include "tests/integration/daemon_rig.h"
+#include "tests/signal_one.h"
 
 namespace autoscale {
 namespace {
@@ -100,7 +101,8 @@ TEST_F(RecoveryTest, AfterAnyCrashNoInstanceIsLostOrStartedTwice) {
 TEST_F(RecoveryTest, ReplacesAnInstanceThatDies) {
   StartWith(2);
   const std::set<pid_t> before = rig_.BackendPids();
-  kill(*before.begin(), SIGKILL);
+  ASSERT_FALSE(before.empty());
+  SignalOne(*before.begin(), SIGKILL);
   ASSERT_TRUE(Eventually(
       [&] { return rig_.BackendPids().count(*before.begin()) == 0 && rig_.Settled("web", 2); }));
   EXPECT_TRUE(rig_.BackendPids().count(*before.rbegin()));
@@ -111,7 +113,7 @@ TEST_F(RecoveryTest, ReplacesAPolicyWorkerThatDies) {
   StartWith(1);
   const pid_t worker = rig_.Worker();
   ASSERT_GT(worker, 0);
-  kill(worker, SIGKILL);
+  SignalOne(worker, SIGKILL);
   Load(2);
   AwaitSettled(2);
   EXPECT_GT(rig_.Worker(), 0);

@@ -14,6 +14,7 @@
 #include <thread>
 
 #include "tests/real/http_probe.h"
+#include "tests/signal_one.h"
 
 namespace autoscale {
 namespace {
@@ -47,10 +48,32 @@ std::string LibraryFolder(const std::filesystem::path& root) {
   return "x86_64-linux-gnu";
 }
 
+// While the test wishes it, the worker that takes the next push stops itself in the middle of it.
+constexpr char kStopInAPush[] = R"lua(
+  local cjson, dict = require "cjson.safe", ngx.shared.autoscaled_counters
+  local encode = cjson.encode
+  require("ffi").cdef "int raise(int signal);"
+  cjson.encode = function(value)
+    if dict:get("test:stop") and ngx.req.get_method() == "PUT" then
+      dict:delete("test:stop")
+      require("ffi").C.raise(19)
+    end
+    return encode(value)
+  end
+)lua";
+// Generations that no list has been stored of.
+constexpr char kTear[] = R"lua(
+  local dict = ngx.shared.autoscaled_lists
+  for _, key in ipairs(dict:get_keys(0)) do
+    if key:find("^g|") then dict:incr(key, 1) end
+  end
+)lua";
+
 }  // namespace
 
-NginxProcess::NginxProcess(std::filesystem::path root)
+NginxProcess::NginxProcess(std::filesystem::path root, std::string counters)
     : root_(std::move(root)),
+      counters_(std::move(counters)),
       port_(FreePort()),
       error_page_port_(FreePort()),
       metrics_port_(FreePort()) {
@@ -73,6 +96,8 @@ std::string NginxProcess::HttpBlock() const {
   Replace(text, "/usr/share/autoscaled/nginx/?.lua;;",
           (SourceFolder() / "gateways/nginx/lua/?.lua;").string() + share + "/?.lua;;");
   Replace(text, "/var/lib/autoscaled-nginx", "state");
+  Replace(text, "autoscaled_counters 16m", "autoscaled_counters " + counters_);
+  Replace(text, "autoscaled.init_worker()", std::string("autoscaled.init_worker()") + kStopInAPush);
   Replace(text, "listen 80;", "listen 127.0.0.1:" + std::to_string(port_) + ";");
   Replace(text, "unix:/run/autoscaled-nginx/control.sock", "unix:" + control_socket());
   Replace(text, "127.0.0.1:9145", "127.0.0.1:" + std::to_string(metrics_port_));
@@ -102,6 +127,9 @@ void NginxProcess::WriteConfiguration() const {
        << "      error_page 502 503 =200 /sorry;\n"
        << "    }\n"
        << "    location = /sorry { return 200 sorry; }\n"
+       << "    location = /test/tear { content_by_lua_block {" << kTear << "} }\n"
+       << "    location = /test/stop { content_by_lua_block {\n"
+       << "      ngx.shared.autoscaled_counters:set(\"test:stop\", true) } }\n"
        << "  }\n"
        << "}\n";
 }
@@ -137,7 +165,7 @@ bool NginxProcess::Start() {
 
 void NginxProcess::Stop() {
   if (pid_ <= 0) return;
-  kill(pid_, SIGTERM);
+  SignalOne(pid_, SIGTERM);
   for (int i = 0; i < 500; ++i) {
     if (waitpid(pid_, nullptr, WNOHANG) == pid_) {
       pid_ = -1;
@@ -145,13 +173,42 @@ void NginxProcess::Stop() {
     }
     std::this_thread::sleep_for(milliseconds(10));
   }
-  for (const pid_t worker : Workers()) kill(worker, SIGKILL);
-  kill(pid_, SIGKILL);
+  for (const pid_t worker : Workers()) SignalOne(worker, SIGKILL);
+  SignalOne(pid_, SIGKILL);
   waitpid(pid_, nullptr, 0);
   pid_ = -1;
 }
 
-void NginxProcess::Reload() const { kill(pid_, SIGHUP); }
+void NginxProcess::Crash() {
+  if (pid_ <= 0) return;
+  const std::vector<pid_t> workers = Workers();
+  SignalOne(pid_, SIGKILL);
+  waitpid(pid_, nullptr, 0);
+  pid_ = -1;
+  for (const pid_t worker : workers) SignalOne(worker, SIGKILL);
+  // They are init's now; their listeners end with them.
+  for (const pid_t worker : workers) {
+    for (int i = 0; i < 500 && kill(worker, 0) == 0; ++i) {
+      std::this_thread::sleep_for(milliseconds(10));
+    }
+  }
+  std::error_code ignored;
+  std::filesystem::remove(control_socket(), ignored);
+}
+
+void NginxProcess::TearLists() const { HttpProbe(error_page_port_).Get("/test/tear", false); }
+
+void NginxProcess::StopInNextPush() const { HttpProbe(error_page_port_).Get("/test/stop", false); }
+
+std::optional<pid_t> NginxProcess::StoppedWorker() const {
+  for (const pid_t worker : Workers()) {
+    const std::string stat = ReadText("/proc/" + std::to_string(worker) + "/stat");
+    if (stat.find(") T ") != std::string::npos) return worker;
+  }
+  return std::nullopt;
+}
+
+void NginxProcess::Reload() const { SignalOne(pid_, SIGHUP); }
 
 std::vector<pid_t> NginxProcess::Workers() const {
   const std::string pid = std::to_string(pid_);

@@ -4,6 +4,7 @@
 #include <sys/types.h>
 
 #include <filesystem>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -12,7 +13,8 @@ namespace autoscale {
 class NginxProcess {
  public:
   // `root`: see PartsRoot. Writes the configuration; Start starts.
-  explicit NginxProcess(std::filesystem::path root);
+  // `counters`: the size of the shared memory for counts.
+  explicit NginxProcess(std::filesystem::path root, std::string counters = "16m");
   ~NginxProcess();
   NginxProcess(const NginxProcess&) = delete;
   NginxProcess& operator=(const NginxProcess&) = delete;
@@ -21,6 +23,13 @@ class NginxProcess {
   [[nodiscard]] bool Start();
   // Ends it and waits for that.
   void Stop();
+  // Kills it and its workers, as a lack of memory might, and clears away the socket that it leaves.
+  void Crash();
+  // Leaves every list in its shared memory unreadable, as a change that was cut off might.
+  void TearLists() const;
+  // The worker that takes the next push stops (SIGSTOP) between reading the list and writing it.
+  void StopInNextPush() const;
+  [[nodiscard]] std::optional<pid_t> StoppedWorker() const;
   // Reads the configuration anew; old workers finish what they have.
   void Reload() const;
   [[nodiscard]] std::vector<pid_t> Workers() const;
@@ -37,6 +46,7 @@ class NginxProcess {
   [[nodiscard]] std::string HttpBlock() const;
 
   std::filesystem::path root_;
+  std::string counters_;
   std::filesystem::path folder_;
   int port_;
   int error_page_port_;

@@ -13,6 +13,7 @@
 #include "tests/real/http_probe.h"
 #include "tests/real/nginx_process.h"
 #include "tests/real/parts.h"
+#include "tests/signal_one.h"
 #include "tests/unit/nginx/gateway_on_loop.h"
 
 namespace autoscale {
@@ -223,6 +224,50 @@ TEST_F(NginxTest, ShowsARemovedEndpointWhileItHasRequests) {
   EXPECT_TRUE(Eventually([&] { return InFlight(a) == -1; }));
 }
 
+TEST_F(NginxTest, ARequestThatFindsNoRoomForItsCountIsInFlightAllTheSame) {
+  NginxProcess small(*PartsRoot("usr/sbin/nginx"), "32k");
+  ASSERT_TRUE(small.Start()) << small.ErrorLog();
+  NginxOptions options;
+  options.unix_socket = small.control_socket();
+  options.url = "http://autoscaled";
+  options.timeout = Millis(10'000);
+  GatewayOnLoop gateway(options);
+  // Nobody listens there; tries and failures of each are counted until there is no room.
+  UpstreamList list{.upstream = "checkout", .version = {1, 1}};
+  for (int i = 2; i < 250; ++i) {
+    list.endpoints.push_back({.address = "127.0.0." + std::to_string(i) + ":1"});
+  }
+  ASSERT_TRUE(gateway.Publish(list).ok());
+  HttpProbe probe(small.port());
+  ASSERT_TRUE(Eventually([&] {
+    probe.Get("/");
+    return small.ErrorLog().find("requests are not counted: no memory") != std::string::npos;
+  })) << small.ErrorLog()
+      << HttpProbe(small.metrics_port()).Get("/metrics", false).body;
+  Backend a("a");
+  ASSERT_TRUE(
+      gateway
+          .Publish(
+              {.upstream = "checkout", .version = {1, 2}, .endpoints = {{.address = a.address()}}})
+          .ok());
+  HttpProbe slow(small.port()), other(small.port());
+  ASSERT_TRUE(slow.Send("/slow"));
+  WaitForRequest(a);
+  EXPECT_EQ(other.Get("/").body, "a");  // its end must not take the other's count away
+  const auto in_flight = [&] {
+    const auto statuses = gateway.Inspect({"checkout"});
+    if (!statuses.ok()) return -1;
+    for (const EndpointLoad& load : statuses->front().endpoints) {
+      if (load.address == a.address()) return load.in_flight;
+    }
+    return -1;
+  };
+  EXPECT_EQ(in_flight(), 1);
+  a.Release();
+  EXPECT_EQ(slow.Receive().body, "a");
+  EXPECT_TRUE(Eventually([&] { return in_flight() == 0; }));
+}
+
 TEST_F(NginxTest, OnlyDrainingEndpointsServeNothing) {
   Backend a("a");
   Push({Draining(a)});
@@ -328,7 +373,7 @@ TEST_F(NginxTest, AKilledWorkerLeavesNothingInFlight) {
   EXPECT_EQ(InFlight(a), 6);
   const std::vector<pid_t> workers = nginx_->Workers();
   ASSERT_EQ(workers.size(), 2u);
-  for (const pid_t worker : workers) kill(worker, SIGKILL);
+  for (const pid_t worker : workers) SignalOne(worker, SIGKILL);
   EXPECT_TRUE(Eventually([&] { return nginx_->Workers() != workers && Ask(1).contains("a"); }));
   // The second of them may be noticed a moment later than the first.
   EXPECT_TRUE(Eventually([&] { return InFlight(a) == 0; }));

@@ -5,102 +5,23 @@
 
 #include <arpa/inet.h>
 #include <gtest/gtest.h>
-#include <netinet/in.h>
 #include <signal.h>
-#include <sys/prctl.h>
-#include <sys/socket.h>
-#include <sys/wait.h>
-#include <unistd.h>
 
 #include <atomic>
 #include <cmath>
-#include <cstdlib>
-#include <filesystem>
-#include <fstream>
 #include <functional>
 #include <memory>
 #include <optional>
 #include <sstream>
 
 #include "tests/fakes/http_server.h"
+#include "tests/real/prometheus_process.h"
 
 namespace autoscale {
 namespace {
 
-namespace fs = std::filesystem;
-
 constexpr auto kPatience = std::chrono::seconds(15);  // a condition takes a few scrapes at most
 constexpr Millis kPoll{200};
-
-std::string FindPrometheus() {
-  std::string folders;
-  if (const char* parts = std::getenv("AUTOSCALE_PARTS")) {
-    folders = std::string(parts) + "/usr/bin:";
-  }
-  if (const char* path = std::getenv("PATH")) folders += path;
-  std::istringstream list(folders);
-  for (std::string folder; std::getline(list, folder, ':');) {
-    const std::string program = folder + "/prometheus";
-    if (::access(program.c_str(), X_OK) == 0) return program;
-  }
-  return {};
-}
-
-int FreePort() {
-  const int fd = ::socket(AF_INET, SOCK_STREAM, 0);
-  sockaddr_in address{};
-  address.sin_family = AF_INET;
-  address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-  socklen_t size = sizeof address;
-  EXPECT_EQ(::bind(fd, reinterpret_cast<sockaddr*>(&address), size), 0);
-  ::getsockname(fd, reinterpret_cast<sockaddr*>(&address), &size);
-  ::close(fd);
-  return ntohs(address.sin_port);
-}
-
-// A Prometheus of our own, in a folder of its own, ended with the test.
-class RealPrometheus {
- public:
-  RealPrometheus(const std::string& program, const std::string& configuration) : port_(FreePort()) {
-    char name[] = "/tmp/autoscaled-prometheus-XXXXXX";
-    folder_ = ::mkdtemp(name);
-    std::ofstream(folder_ + "/prometheus.yml") << configuration;
-    const std::vector<std::string> arguments = {
-        program,
-        "--config.file=" + folder_ + "/prometheus.yml",
-        "--storage.tsdb.path=" + folder_ + "/data",
-        "--web.listen-address=127.0.0.1:" + std::to_string(port_),
-        "--query.lookback-delta=1m",
-        "--log.level=error",
-    };
-    std::vector<char*> argv;
-    for (const std::string& argument : arguments) {
-      argv.push_back(const_cast<char*>(argument.c_str()));
-    }
-    argv.push_back(nullptr);
-    pid_ = ::fork();
-    if (pid_ == 0) {
-      ::prctl(PR_SET_PDEATHSIG, SIGKILL);
-      ::execv(argv[0], argv.data());
-      ::_exit(127);
-    }
-  }
-  ~RealPrometheus() {
-    ::kill(pid_, SIGKILL);
-    ::waitpid(pid_, nullptr, 0);
-    std::error_code ignored;
-    fs::remove_all(folder_, ignored);
-  }
-  RealPrometheus(const RealPrometheus&) = delete;
-  RealPrometheus& operator=(const RealPrometheus&) = delete;
-
-  [[nodiscard]] std::string Url() const { return "http://127.0.0.1:" + std::to_string(port_); }
-
- private:
-  int port_;
-  std::string folder_;
-  pid_t pid_ = -1;
-};
 
 class PrometheusTest : public testing::Test {
  protected:
@@ -120,7 +41,7 @@ class PrometheusTest : public testing::Test {
                         "- job_name: load\n"
                         "  static_configs: [{targets: ['" +
                             first_.address() + "', '" + second_->address() + "']}]\n");
-    client_.emplace(http_, PrometheusOptions{.url = prometheus_->Url()});
+    client_.emplace(http_, PrometheusOptions{.urls = {prometheus_->Url()}});
   }
 
   Result<Answer> Ask(const MetricQuery& query) {
@@ -169,7 +90,7 @@ class PrometheusTest : public testing::Test {
       .value = "sum by (service) (load) # all codes", .series = "load", .by = {"service"}};
   FakeHttpServer first_;
   std::optional<FakeHttpServer> second_;
-  std::optional<RealPrometheus> prometheus_;
+  std::optional<PrometheusProcess> prometheus_;
   EventLoop loop_;
   HttpClient http_{loop_, 2};
   std::optional<PrometheusClient> client_;

@@ -20,7 +20,7 @@ local M = {}
 local live = {}
 
 local function leave_all(entry)
-  for _, peer in ipairs(entry.attempts) do flights.leave(peer) end
+  for _, try in ipairs(entry.attempts) do flights.leave(try) end
 end
 
 -- The key of the current request, and its entry if there is one.
@@ -78,9 +78,9 @@ function M.balance(upstream)
     local failed = table.remove(attempts)
     if failed then
       flights.leave(failed)
-      counters.retry(failed)
+      counters.retry(failed.peer)
       entry.tried = entry.tried or {}
-      entry.tried[failed.address] = true
+      entry.tried[failed.peer.address] = true
     end
   else
     entry.tried = nil
@@ -98,8 +98,7 @@ function M.balance(upstream)
     ngx.log(ngx.ERR, "autoscaled: ", upstream, ": cannot choose ", peer.address, ": ", err)
     return
   end
-  flights.enter(peer)
-  attempts[#attempts + 1] = peer
+  attempts[#attempts + 1] = flights.enter(peer)
 end
 
 -- Seconds at the upstream, all tries together: "0.002", "0.001, 0.003 : 0.002" or nil.
@@ -117,7 +116,8 @@ function M.log()
   if not entry then return end
   live[key] = nil
   leave_all(entry)
-  local last = entry.attempts[#entry.attempts]
+  local try = entry.attempts[#entry.attempts]
+  local last = try and try.peer
   local upstream = last and last.upstream or entry.upstream
   if upstream then
     counters.done(upstream, last, ngx.status,

@@ -43,6 +43,13 @@ class FakeSurface : public ControlSurface {
     record.id = id;
     return record;
   }
+  Result<DecisionRecord> Inputs(const std::string& service) override { return Explain(service); }
+  Result<DecisionRecord> InputsOfDecision(int64_t id) override { return ExplainDecision(id); }
+  Result<ShadowView> ReadShadow(const std::string& service) override {
+    ShadowView view{.service = service};
+    view.account.evaluations = 3;
+    return view;
+  }
   Result<std::vector<DecisionRecord>> History(const std::string&, int limit) override {
     return std::vector<DecisionRecord>(static_cast<size_t>(limit));
   }
@@ -54,7 +61,14 @@ class FakeSurface : public ControlSurface {
   Status Resume(const std::string&) override {
     return Error{ErrorKind::kConflict, "changed meanwhile"};
   }
-  Result<ReloadReport> Reload() override {
+  Status Protect(const std::string& service, const std::string& instance,
+                 std::optional<Millis> duration, const std::string& reason) override {
+    const std::lock_guard lock(mutex_);
+    paused_ = service + "/" + instance + " for " +
+              (duration ? std::to_string(duration->count()) + " ms" : "good") + ": " + reason;
+    return Ok{};
+  }
+  Result<ReloadReport> Reload(bool) override {
     return Error{ErrorKind::kInvalid, "a.yaml:1: bad\nb.yaml:2: worse"};
   }
 
@@ -341,6 +355,32 @@ TEST_F(ControlServerTest, CancelsACallThatIsStillUnderWayAtTheEnd) {
   surface_.OpenGate();
   stopper.join();
   EXPECT_FALSE(std::filesystem::exists(spec_.socket));
+}
+
+TEST_F(ControlServerTest, ProtectionLastsForAWhileForGoodOrNotAnyMore) {
+  const auto server = Start();
+  const auto stub = Connect();
+  v1::ProtectRequest request;
+  request.set_service("web");
+  request.set_instance("web-1");
+  request.set_reason("a debugger is on it");
+  const auto protect = [&] {
+    grpc::ClientContext call;
+    v1::ProtectResponse answer;
+    return stub->Protect(&call, request, &answer).error_code();
+  };
+  EXPECT_EQ(protect(), grpc::StatusCode::OK);
+  EXPECT_EQ(surface_.paused(), "web/web-1 for good: a debugger is on it");
+  request.set_duration(90.5);
+  EXPECT_EQ(protect(), grpc::StatusCode::OK);
+  EXPECT_EQ(surface_.paused(), "web/web-1 for 90500 ms: a debugger is on it");
+  request.set_off(true);
+  EXPECT_EQ(protect(), grpc::StatusCode::OK);
+  EXPECT_EQ(surface_.paused(), "web/web-1 for 0 ms: a debugger is on it");
+  request.set_duration(-1);
+  EXPECT_EQ(protect(), grpc::StatusCode::INVALID_ARGUMENT);
+  request.set_duration(1e9);
+  EXPECT_EQ(protect(), grpc::StatusCode::INVALID_ARGUMENT);
 }
 
 }  // namespace

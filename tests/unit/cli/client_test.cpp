@@ -129,7 +129,7 @@ TEST_F(ClientTest, TellsTheDaemonsOwnRefusalFromALostConnection) {
 
 TEST_F(ClientTest, KeepsTheLinesOfAReloadsFaults) {
   StartDaemon();
-  EXPECT_EQ(RunReload(context_), kExitFailed);
+  EXPECT_EQ(RunReload(context_, false), kExitFailed);
   EXPECT_EQ(err_.str(), "autoscalectl: a.yaml:1: bad\nb.yaml:2:  [31mworse\n");
 }
 

@@ -98,9 +98,16 @@ TEST(ParseEvalInput, SaysWhereAndWhatIsWrong) {
       {With(R"(, "metrics": {"cpu": {"state": "fresh"}})"),
        "metrics.cpu.value: is missing, and the state is fresh"},
       {With(R"(, "metrics": {"cpu": {"state": "good"}})"),
-       "metrics.cpu.state: is \"good\"; it must be fresh, stale, partial, empty, nan or error"},
+       "metrics.cpu.state: is \"good\"; it must be fresh, stale, partial, empty, nan, error or "
+       "implausible"},
+      {With(R"(, "metrics": {"cpu": {"state": )" + std::string(100'000, '[') +
+            std::string(100'000, ']') + "}}"),
+       "metrics.cpu.state: is an array; it must be fresh, stale, partial, empty, nan, error or "
+       "implausible"},
+      {With(R"(, "metrics": {"cpu": {"value": 1e999}})"),
+       "not JSON: number overflow parsing '1e999'"},
       {With(R"(, "metrics": {"cpu": {"value": 1, "coverage": 90}})"),
-       "metrics.cpu.coverage: is 90; it must be from 0.0 to 1.0"},
+       "metrics.cpu.coverage: is 90; it must be from 0.0 to 10.0"},
       {With(R"(, "metrics": {"cpu": {"value": 1, "age": -1}})"), "metrics.cpu.age: is -1"},
       {With(R"(, "metrics": {"cpu": {"value": 1, "unit": "ratio"}})"),
        "metrics.cpu.unit: unknown key; known here: value, state, age, coverage, instances"},

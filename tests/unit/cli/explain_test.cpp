@@ -47,6 +47,21 @@ v1::Record ScaleOut() {
   return record;
 }
 
+TEST_F(ExplainTest, NamesTheStageThatKeepsItNotOneBefore) {
+  v1::Record record = HeldRecord(v1::HOLD_CAUSE_UNSPECIFIED, "idle");
+  record.mutable_proposal()->set_kind(v1::PROPOSAL_KIND_SCALE_TO);
+  record.mutable_proposal()->set_capacity(2);
+  record.clear_stages();
+  AddStage(record, "step", 2, 5, "at most 50% of 10 within a minute");
+  AddStage(record, "errors", 5, 10, "errors is 0.2, above 0.05: no scale-in");
+  AddStage(record, "bounds", 10, 10, "");
+  Style style = TestStyle();
+  style.width = 300;
+  const std::string text = RenderExplain(record, style);
+  EXPECT_NE(text.find("the policy wanted 2, and stage errors made that 10"), std::string::npos)
+      << text;
+}
+
 TEST_F(ExplainTest, AScaleOut) {
   EXPECT_EQ(
       RenderExplain(ScaleOut(), TestStyle()),
@@ -59,7 +74,7 @@ Metrics
   NAME         VALUE    STATE   AGE    COVERAGE
   arrivals     612/s    fresh   1.2 s  100 %
   error_ratio  0 ratio  fresh*  -      -
-  * no data: the value is what when_empty or when_nan says.
+  * no data: the value is what when_empty, when_nan or a fallback says.
 
 Policy web.lua:7
   scale to 7: arrivals 612/s need 5 instances of 150/s

@@ -32,13 +32,13 @@ TEST(Documentation, ExamplesLoadWithoutAFaultOrWarning) {
     files.Write(name, text);
   }
   ASSERT_EQ(names, (std::vector<std::string>{"autoscaled.yaml", "services.d/checkout.yaml",
-                                             "services.d/shop.yaml"}));
+                                             "services.d/shop.yaml", "services.d/orders.yaml"}));
   files.Write("policies/checkout.lua", "return hold()\n");
   LoadOptions options;
   options.accept_any_adapter = true;
   const LoadResult result = LoadConfiguration(files.Path("autoscaled.yaml"), options);
   EXPECT_EQ(files.Texts(result.diagnostics), std::vector<std::string>{});
-  EXPECT_EQ(result.configuration.services.size(), 3u);
+  EXPECT_EQ(result.configuration.services.size(), 4u);
 }
 
 }  // namespace

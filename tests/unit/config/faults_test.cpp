@@ -73,7 +73,8 @@ TEST_F(Faults, OfAServiceAreReportedAtTheirLines) {
         at + "'scaling.up.limits[0].period' must be at most 30m, not 1h"}},
       {"scaling: {up: {limits: [{percent: 50}]}}",
        {at + "the limit's 'period' is missing, such as period: 1m"}},
-      {"scaling: {sideways: {}}", {at + "unknown key 'sideways'; known here: up, down"}},
+      {"scaling: {sideways: {}}",
+       {at + "unknown key 'sideways'; known here: up, down, reversals, error_guard, projection"}},
       {"gateways: [{gateway: egde}]",
        {at + "gateway 'egde' is not declared; did you mean 'edge'?"}},
       {"gateways: [{gateway: other}]",
@@ -163,6 +164,7 @@ TEST_F(Faults, OfTheDaemonsFileAreReportedAtTheirLines) {
       {"policy_limits: {instructions: 1}",
        {at + "'policy_limits.instructions' must be at least 1000, not 1"}},
       {"policy_limits: {wall: 0s}", {at + "'policy_limits.wall' must be at least 1ms, not 0s"}},
+      {"policy_limits: {wall: 2s}", {at + "'policy_limits.wall' must be at most 1s, not 2s"}},
       {"defaults: {min: 1}", {at + "unknown key 'min'; known here: interval"}},
       {"services_dir: nowhere",
        {at + "cannot list the services in nowhere: No such file or directory; create the folder or "
@@ -198,6 +200,16 @@ TEST_F(Faults, OfPrometheus) {
       {"prometheus: {url: \"http://h\", username: u, password: {env: P}, bearer_token: {env: T}}",
        {"d.yaml:1: 'prometheus' has both a bearer token and a user name; remove one of them"}},
       {"prometheus: {url: \"http://[::1]:9090/prom\"}", {}},
+      {"prometheus: {urls: [\"http://a:9090\", \"http://b:9090/prom\"]}", {}},
+      {"prometheus:\n  url: http://a\n  urls: [\"http://b\"]",
+       {"d.yaml:3: 'prometheus' has both 'url' and 'urls'; remove one of them"}},
+      {"prometheus: {urls: []}",
+       {"d.yaml:1: 'prometheus.urls' must be a list of 1 to 5 equal endpoints"}},
+      {"prometheus: {urls: [\"http://a\", \"http://u:hunter2@b\"]}",
+       {"d.yaml:1: 'prometheus.urls' must hold no user and password; give 'username' and "
+        "'password' instead"}},
+      {"prometheus: {urls: [\"http://a\", \"http://b\", \"http://a/\"]}",
+       {"d.yaml:1: 'prometheus.urls' names one endpoint twice; remove it"}},
   };
   files_.Write("services.d/s.yaml", std::string(kService));
   for (const auto& [text, faults] : cases) EXPECT_EQ(Daemon(text + "\n"), faults) << text;
@@ -293,6 +305,58 @@ TEST_F(Faults, DeepNestingIsAFaultAndNotACrash) {
   EXPECT_EQ(faults[0].substr(0, 20), "services.d/s.yaml:5:");
 }
 
+TEST_F(Faults, AFewLinesOfAnchorsThatStandForBillionsOfValues) {
+  std::string bomb = kService + std::string("a: &a0 [x, x, x, x, x, x, x, x, x, x]\n");
+  for (int i = 1; i < 10; ++i) {
+    const std::string before = "*a" + std::to_string(i - 1);
+    bomb += "b" + std::to_string(i) + ": &a" + std::to_string(i) + " [" + before;
+    for (int j = 1; j < 10; ++j) bomb += ", " + before;
+    bomb += "]\n";
+  }
+  EXPECT_EQ(Service(bomb),
+            (Texts{"services.d/s.yaml: the file holds more than 1000000 values, "
+                   "counting what its anchors repeat; spread it over several files"}));
+  // So do ten thousand services that are one.
+  std::string services = "services:\n- &s {service: web, a: [" + std::string(400, ',') + "]}\n";
+  for (int i = 0; i < 10'000; ++i) services += "- *s\n";
+  EXPECT_EQ(Service(services).size(), 1u);
+}
+
+// Of these yaml-cpp makes documents until the memory is full.
+TEST_F(Faults, ASignThatCanBeginNothing) {
+  const std::string fault = ": not valid YAML: nothing can begin with the sign that stands here";
+  EXPECT_EQ(Service(",x\n"), Texts{"services.d/s.yaml:1" + fault});
+  EXPECT_EQ(Service("a: 1\n---\n,\n"), Texts{"services.d/s.yaml:3" + fault});
+}
+
+TEST_F(Faults, OfSize) {
+  std::string wide = kService + std::string("params:\n");
+  for (int i = 0; i < 10'001; ++i) wide += "  p" + std::to_string(i) + ": 1\n";
+  EXPECT_EQ(Service(wide),
+            (Texts{"services.d/s.yaml:6: a mapping with 10001 keys; at most 10000 are read"}));
+  EXPECT_EQ(Service(std::string((16u << 20) + 1, '#')),
+            (Texts{"services.d/s.yaml: cannot read the file: it is larger than the 16777216 bytes "
+                   "allowed"}));
+}
+
+TEST_F(Faults, AreShortLinesWhateverTheFileHolds) {
+  const Texts faults = Service("service: \"a\\nb\\e[31m" + std::string(100'000, 'x') + "\"\n");
+  ASSERT_FALSE(faults.empty());
+  EXPECT_TRUE(faults[0].starts_with("services.d/s.yaml:1: ")) << faults[0];
+  for (const std::string& fault : faults) {
+    EXPECT_LT(fault.size(), 1100u);
+    EXPECT_EQ(fault.find_first_of("\n\x1b"), std::string::npos) << fault;
+  }
+}
+
+TEST_F(Faults, ANameThatIsNoneIsNotRepeatedForEachPlaceholder) {
+  std::string text = "service: " + std::string(1 << 20, 'x') + "\npolicy: ../p.lua\nmax: 4\n" +
+                     "provider: {type: fake}\nmetrics: {a: {query: q, series: q, unit: ratio, " +
+                     "match: {l: \"";
+  for (int i = 0; i < 100'000; ++i) text += "{{service}}";  // 100 GB
+  EXPECT_EQ(Service(text + "\"}}}\n").size(), 1u);
+}
+
 TEST_F(Faults, BetweenServicesNameBothPlaces) {
   files_.Write("services.d/a.yaml",
                "services:\n"
@@ -312,6 +376,46 @@ TEST_F(Faults, BetweenServicesNameBothPlaces) {
              "at services.d/a.yaml:3; the two would overwrite each other's list"}));
 }
 
+TEST_F(Faults, APolicyIsNotGivenLongerThanATurnAllows) {
+  const auto with = [this](const std::string& wall, const std::string& interval) {
+    files_.Write("services.d/t.yaml",
+                 "service: t\npolicy: ../p.lua\nmax: 1\nprovider: {type: fake, ports: 1-9}\n"
+                 "interval: " +
+                     interval + "\n");
+    return Daemon(kDaemon + std::string("policy_limits:\n  wall: ") + wall + "\n");
+  };
+  EXPECT_EQ(with("1s", "2500ms"), Texts{});
+  EXPECT_EQ(with("100ms", "250ms"), Texts{}) << "what nobody wrote fits the shortest interval";
+  EXPECT_EQ(with("1s", "1s"),
+            (Texts{"d.yaml:7: 'policy_limits.wall' of 1s is too long for the interval of 1s of "
+                   "service 't' at services.d/t.yaml:1: a policy that hangs would cost every "
+                   "service its turn; write at most 400ms, or lengthen that interval"}));
+}
+
+TEST_F(Faults, OverlappingPortsAreToldAtTheLaterService) {
+  const auto service = [](const std::string& name, const std::string& ports,
+                          const std::string& host = "h") {
+    return "- {service: " + name +
+           ", policy: ../p.lua, max: 1, provider: {type: fake, host: " + host +
+           ", ports: " + ports + "}}\n";
+  };
+  const auto overlap = [](int line, const std::string& name, const std::string& ports) {
+    return "services.d/s.yaml:" + std::to_string(line) + ": ports " + ports + " of service '" +
+           name + "' overlap 100-199 of 'a' at services.d/s.yaml:2; choose another range";
+  };
+  EXPECT_EQ(Service("services:\n" + service("a", "100-199") + service("inside", "150-151") +
+                    service("around", "1-900") + service("below", "1-100") +
+                    service("above", "199-300") + service("one", "199-199")),
+            (Texts{overlap(3, "inside", "150-151"), overlap(4, "around", "1-900"),
+                   overlap(5, "below", "1-100"), overlap(6, "above", "199-300"),
+                   overlap(7, "one", "199-199")}));
+  EXPECT_EQ(Service("services:\n" + service("a", "100-199") + service("b", "200-299") +
+                    service("c", "1-99") + service("d", "150-250", "elsewhere")),
+            Texts());
+  // Equal ones are the same target: told once.
+  EXPECT_EQ(Service("services:\n" + service("a", "100-199") + service("b", "100-199")).size(), 1u);
+}
+
 TEST_F(Faults, OfAllFilesComeAtOnceAndInOrder) {
   files_.Write("d.yaml", std::string(kDaemon) + "nonsense: 1\n");
   files_.Write("services.d/b.yaml", "a: [\n");
@@ -321,12 +425,68 @@ TEST_F(Faults, OfAllFilesComeAtOnceAndInOrder) {
       Service(std::string(kService) + "min: x\ninterval: y\n"),
       (Texts{"d.yaml:1: warning: services.d/c.yml is not read: only *.yaml files are; rename it",
              "d.yaml:6: unknown key 'nonsense'; known here: listen, state_dir, services_dir, "
-             "control, prometheus, log, policy_limits, defaults, dry_run, metrics, gateways",
+             "control, prometheus, log, policy_limits, protection, defaults, dry_run, metrics, "
+             "gateways",
              "services.d/b.yaml:2: not valid YAML: end of sequence flow not found (a '[' is "
              "not closed)",
              "services.d/s.yaml:5: 'min' must be a whole number, not 'x'",
              "services.d/s.yaml:6: 'interval': a duration is written with its unit, such as "
              "250ms, 15s or 1h30m, not 'y'"}));
+}
+
+TEST_F(Faults, OfGuardsAreReportedAtTheirLines) {
+  const std::string service = std::string(kService) +
+                              "metrics:\n"
+                              "  cpu: shared\n"
+                              "  lag: {query: q, unit: count, series: q}\n"
+                              "scaling:\n";
+  const std::string at = "services.d/s.yaml:9: ";
+  const std::vector<std::pair<std::string, Texts>> cases = {
+      {"reversals: {most: 4}", {}},
+      {"reversals: {most: 4, period: 30m}", {}},
+      {"reversals: {period: 1h}", {at + "'scaling.reversals.most' is missing"}},
+      {"error_guard: {metric: cpu, above: 0.9}", {}},
+      {"error_guard: {metric: lag, above: 5000}", {}},
+      {"error_guard: {metric: cpu}",
+       {at + "the error guard's 'above' is missing, such as above: 0.05"}},
+      {"error_guard: {metric: cpi, above: 0.9}",
+       {at +
+        "metric 'cpi' of the error guard is not declared by the service; did you mean 'cpu'?"}},
+      {"error_guard: {metric: latency, above: 0.9}",
+       {at + "metric 'latency' of the error guard is not declared by the service; name it under "
+             "'metrics'"}},
+      {"error_guard: {metric: cpu, above: 5}",
+       {at + "5 does not fit metric 'cpu', whose unit is ratio; did you mean 0.05?"}},
+      {"error_guard: {metric: lag, above: -1}",
+       {at + "-1 does not fit metric 'lag', whose unit is count"}},
+      {"projection: false", {}},
+      {"projection: no", {at + "'scaling.projection' must be true or false, not 'no'"}},
+  };
+  for (const auto& [text, expected] : cases) {
+    EXPECT_EQ(Service(service + "  " + text + "\n"), expected) << text;
+  }
+}
+
+TEST_F(Faults, TheSumOverAllInstancesDoesNotSpread) {
+  EXPECT_EQ(Service(std::string(kService) + "metrics:\n"
+                                            "  cpu:\n"
+                                            "    query: q\n"
+                                            "    unit: ratio\n"
+                                            "    series: q\n"
+                                            "    per_instance: {label: id, aggregate: sum}\n"
+                                            "    spread: true\n"),
+            Texts{"services.d/s.yaml:11: 'spread' is for what one instance feels; the sum over all "
+                  "stays the same whatever their number: choose another 'aggregate', or leave "
+                  "'spread' out"});
+}
+
+TEST_F(Faults, TheCostOfAllMinsMustBePaidFor) {
+  EXPECT_EQ(Service(std::string(kService) + "min: 4\ncost_per_hour: 2.5\n"), Texts{});
+  EXPECT_EQ(Daemon(std::string(kDaemon) + "protection: {cost_per_hour: 10}\n"), Texts{});
+  EXPECT_EQ(Daemon(std::string(kDaemon) + "protection: {cost_per_hour: 9.5}\n"),
+            Texts{"d.yaml:6: 'protection.cost_per_hour' of 9.5 does not pay for 'min' of all "
+                  "services, which is 10 an hour; raise it, or lower 'min' or 'cost_per_hour' of "
+                  "some"});
 }
 
 }  // namespace

@@ -53,10 +53,12 @@ class Files {
   std::filesystem::path folder_;
 };
 
-// A target as an adapter would read it: `ports` is its identity.
+// A target as an adapter would read it: its text is its identity, and may be followed by ports.
 struct FakeTarget : ProviderTarget {
-  std::string ports;
-  [[nodiscard]] std::string identity() const override { return ports; }
+  std::string text;
+  PortRange range;
+  [[nodiscard]] std::string identity() const override { return text; }
+  [[nodiscard]] PortRange ports() const override { return range; }
 };
 struct FakeGateway : GatewayOptions {
   std::string address;
@@ -66,7 +68,12 @@ inline LoadOptions FakeAdapters() {
   LoadOptions options;
   options.providers["fake"] = [](Section& section, const std::string&) {
     auto target = std::make_shared<FakeTarget>();
-    target->ports = section.String("ports");
+    target->text = section.String("ports");
+    target->range.host = section.String("host");
+    if (!target->range.host.empty()) {
+      target->range.first = std::stoi(target->text);
+      target->range.last = std::stoi(target->text.substr(target->text.find('-') + 1));
+    }
     return target;
   };
   options.gateways["fake"] = [](Section& section, const std::string&) {

@@ -107,7 +107,7 @@ services:
   provider: {type: fake}
   metrics:
     own: {query: "x{{service}}", series: s, unit: seconds, expect: instances, when_nan: hold,
-          per_instance: {label: id, aggregate: max}}
+          negative: true, spread: true, per_instance: {label: id, aggregate: max}}
 )");
   files_.Write("services.d/t.yaml",
                "service: c\npolicy: ../p.lua\nmax: 1\nprovider: {type: fake}\n"
@@ -125,6 +125,11 @@ services:
   const MetricSpec& own = *configuration.services[1].metrics[0].spec;
   EXPECT_EQ(own.expect.kind, Expectation::Kind::kInstances);
   EXPECT_EQ(own.instance_label, "id");
+  EXPECT_TRUE(own.may_be_negative);
+  EXPECT_FALSE(a.metrics[1].spec->may_be_negative);
+  EXPECT_TRUE(own.spread);
+  EXPECT_TRUE(configuration.services[1].declared[0].spread);
+  EXPECT_FALSE(a.declared[1].spread);
   EXPECT_EQ(own.aggregate, Aggregate::kMax);
   EXPECT_EQ(own.line, 17);
   const MetricUse& shop = configuration.services[2].metrics[0];
@@ -141,7 +146,7 @@ TEST_F(Loader, DefaultsStandWhereNothingIsSaid) {
   EXPECT_EQ(daemon.services_dir, files_.Path("services.d"));
   EXPECT_EQ(daemon.control.socket, "/run/autoscaled/control.sock");
   EXPECT_EQ(daemon.control.mode, 0600u);
-  EXPECT_EQ(daemon.prometheus.url, "http://127.0.0.1:9090");
+  EXPECT_EQ(daemon.prometheus.urls, std::vector<std::string>{"http://127.0.0.1:9090"});
   EXPECT_EQ(daemon.prometheus.timeout, std::chrono::seconds(5));
   EXPECT_EQ(daemon.log.level, "info");
   ASSERT_EQ(daemon.gateways.size(), 1u);

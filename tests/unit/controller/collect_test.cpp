@@ -73,6 +73,29 @@ TEST(MakeSample, AFixedCountIsExpected) {
   EXPECT_EQ(Make(spec, {Row(100, 1.0F, 2)}).state, SampleState::kFresh);
 }
 
+TEST(MakeSample, WhatIsCountedTwiceIsNotBelieved) {
+  const MetricSpec exact = PerService({.kind = Expectation::Kind::kCount, .count = 2});
+  const Sample twice = Make(exact, {Row(400, 1.0F, 4)});
+  EXPECT_EQ(twice.state, SampleState::kImplausible);
+  EXPECT_EQ(twice.coverage, 2.0F);
+  EXPECT_EQ(*twice.error, "200 % of the series expected answer: something is counted twice");
+  EXPECT_EQ(Make(exact, {Row(300, 1.0F, 3)}).state, SampleState::kFresh);  // one came to it
+  // Instances that are young, drain or have just ended have series too: shown, and no fault.
+  const MetricSpec instances = PerService({.kind = Expectation::Kind::kInstances});
+  const Sample more = Make(instances, {Row(400, 1.0F, 4)}, Instances(2, 2));
+  EXPECT_EQ(more.state, SampleState::kFresh);
+  EXPECT_EQ(more.coverage, 2.0F);
+}
+
+TEST(MakeSample, NegativeValuesAndDataFromTheFutureAreImplausible) {
+  MetricSpec spec = PerService();
+  EXPECT_EQ(Make(spec, {Row(-1)}).state, SampleState::kImplausible);
+  spec.may_be_negative = true;
+  EXPECT_EQ(Make(spec, {Row(-1)}).state, SampleState::kFresh);
+  EXPECT_EQ(Make(spec, {Row(1, -61.0F)}).state, SampleState::kImplausible);
+  EXPECT_EQ(Make(spec, {Row(1, -1.0F)}).age_s, 0.0F);
+}
+
 TEST(MakeSample, WhenEmptyIsNotForATargetThatIsGone) {
   MetricSpec spec = PerService();
   spec.missing.when_empty = 0;
@@ -113,6 +136,45 @@ TEST(MakeSample, PerInstanceValuesAreJoinedAndAveraged) {
   EXPECT_DOUBLE_EQ(Make(spec, rows, Instances(2)).value, 0.6);
   // A third instance that has served long and is missing: 2 of 3.
   EXPECT_EQ(Make(spec, rows, Instances(3)).state, SampleState::kPartial);
+}
+
+TEST(MakeSample, AnInstanceThatSaysNaNIsMissingAndDoesNotSpoilTheRest) {
+  MetricSpec spec = PerService();
+  spec.instance_label = "instance_id";
+  std::vector<std::string> ids;
+  for (int i = 0; i < 20; ++i) ids.push_back("n-" + std::to_string(i));
+  std::vector<KnownInstance> known;
+  std::vector<Answer::Row> rows;
+  for (int i = 0; i < 20; ++i) {
+    known.push_back({.id = ids[static_cast<size_t>(i)], .ready = true, .serving_for = minutes(9)});
+    rows.push_back({.instance = ids[static_cast<size_t>(i)], .value = i == 7 ? std::nan("") : 0.5});
+  }
+  for (const Aggregate each : {Aggregate::kAverage, Aggregate::kMax, Aggregate::kMin}) {
+    spec.aggregate = each;
+    const Sample sample = Make(spec, rows, known);
+    EXPECT_EQ(sample.state, SampleState::kFresh);
+    EXPECT_DOUBLE_EQ(sample.value, 0.5);
+    EXPECT_FLOAT_EQ(*sample.coverage, 0.95F);
+  }
+  for (Answer::Row& row : rows) row.value = std::nan("");
+  EXPECT_NE(Make(spec, rows, known).state, SampleState::kFresh);
+}
+
+TEST(MakeSample, AnInstanceNamedTwiceIsCountedOnce) {
+  MetricSpec spec = PerService();
+  spec.instance_label = "instance";
+  spec.aggregate = Aggregate::kSum;
+  std::vector<KnownInstance> instances = Instances(2);
+  instances[0].endpoint = "127.0.0.1:1";
+  // One exporter names it by its address, another by its id: still one of two instances.
+  const Sample sample = Make(spec,
+                             {{.instance = "127.0.0.1:1", .value = 40, .age_s = 1.0F},
+                              {.instance = "i-0", .value = 40, .age_s = 1.0F}},
+                             instances);
+  EXPECT_DOUBLE_EQ(sample.value, 40);
+  EXPECT_EQ(sample.instances.size(), 1u);
+  EXPECT_EQ(sample.coverage, 0.5F);
+  EXPECT_EQ(sample.state, SampleState::kPartial);
 }
 
 }  // namespace

@@ -1,179 +1,12 @@
-#include "daemon/controller/controller.h"
-
 #include <gtest/gtest.h>
 
-#include <filesystem>
-#include <thread>
-
-#include "daemon/fleet/recording.h"
-#include "tests/fakes/parts.h"
+#include "tests/unit/controller/rig.h"
 
 namespace autoscale {
 namespace {
 
 using std::chrono::milliseconds;
 using std::chrono::seconds;
-
-// Runs policies in this process.
-class HostEvaluator final : public Evaluator {
- public:
-  std::vector<Evaluation> Evaluate(std::span<const EvaluationRequest> requests) override {
-    std::vector<Evaluation> answers;
-    for (const EvaluationRequest& request : requests) {
-      answers.push_back(host_.Evaluate(*request.policy, request.snapshot));
-    }
-    return answers;
-  }
-
- private:
-  PolicyHost host_{PolicyLimits{}};
-};
-
-class ControllerTest : public testing::Test {
- protected:
-  ControllerTest() {
-    std::string pattern = testing::TempDir() + "/controller-XXXXXX";
-    folder_ = mkdtemp(pattern.data());
-    Boot();
-  }
-  ~ControllerTest() override {
-    Crash();
-    std::filesystem::remove_all(folder_);
-  }
-
-  // A daemon's parts over what is stored; Crash and Boot again are kill -9 and a restart.
-  void Boot() {
-    auto store = Store::Open(folder_);
-    ASSERT_TRUE(store.ok()) << store.error().message;
-    store_ = std::move(store).value();
-    fleet_ = std::make_unique<Fleet>(
-        FleetOptions{.courier = courier_,
-                     .clock = clock_,
-                     .live = {{{"fake", &provider_}}, {{"edge", &gateway_}}},
-                     .recording = {{{"fake", &recording_}}, {{"edge", &recording_gateway_}}},
-                     .counters = counters_,
-                     .epoch = store_->epoch(),
-                     .note = [this](const std::string& service, std::string text) {
-                       controller_->Note(service, std::move(text));
-                     }});
-    provider_.SetListener([this](const std::string& service, const ObservedInstance& observed) {
-      fleet_->OnInstance(service, observed);
-    });
-    controller_ =
-        std::make_unique<Controller>(ControllerOptions{.clock = clock_,
-                                                       .courier = courier_,
-                                                       .evaluator = evaluator_,
-                                                       .store = *store_,
-                                                       .metrics = metrics_,
-                                                       .fleet = *fleet_,
-                                                       .counters = counters_,
-                                                       .load = [this] { return loaded_; }});
-  }
-  void Crash() {
-    courier_.Deliver();
-    controller_.reset();
-    fleet_.reset();
-    store_.reset();
-  }
-
-  ServiceSpec Web(const std::string& policy = "return scale_to(metric('load').value, 'load')") {
-    ServiceSpec spec;
-    spec.name = "web";
-    spec.interval = seconds(1);
-    spec.rules.bounds = {.min = 1, .max = 10};
-    spec.rules.down.stabilization = Millis(0);
-    spec.policy = std::make_shared<PolicySource>(
-        PolicySource{"web.lua", policy, std::hash<std::string>{}(policy)});
-    auto metric = std::make_shared<MetricSpec>();
-    metric->name = "load";
-    metric->unit = Unit::kCount;
-    metric->query = "load";
-    spec.metrics = {{metric, ""}};
-    spec.declared = {{"load", Unit::kCount}};
-    spec.provider = "fake";
-    spec.target = std::make_shared<FakeTarget>();
-    spec.gateways = {{"edge", "web"}};
-    return spec;
-  }
-  void Start(const std::vector<ServiceSpec>& specs) {
-    ASSERT_TRUE(controller_->Start(specs).ok());
-    courier_.Deliver();
-  }
-
-  // Passes at this instant until nothing more comes of it.
-  void Settle() {
-    for (int i = 0; i < 8; ++i) {
-      controller_->Step();
-      courier_.Deliver();
-    }
-  }
-  // The next tick, and all that follows from it at once.
-  void Tick() {
-    clock_.Advance(seconds(1));
-    Settle();
-  }
-  // Whatever was started is ready.
-  void MakeReady() {
-    for (auto& [id, observed] : provider_.instances["web"]) {
-      if (observed.state == InstanceState::kStarting) {
-        provider_.Becomes("web", id, InstanceState::kReady);
-      }
-    }
-    Settle();
-  }
-
-  // Asks as the API does, from another thread, while this one is the tick thread.
-  template <typename F>
-  auto Ask(F question) {
-    decltype(question(*controller_)) answer = Error{};
-    std::atomic<bool> done{false};
-    std::thread asker([&] {
-      answer = question(*controller_);
-      done = true;
-    });
-    while (!done) {
-      const std::lock_guard lock(courier_.mutex);
-      courier_.Deliver();
-    }
-    asker.join();
-    return answer;
-  }
-
-  Capacity Now() { return CapacityOf(*fleet_->Find("web")); }
-  size_t Stored(const std::string& service = "web") {
-    return store_->ReadDecisions(service, 1000)->size();
-  }
-
-  // The courier of the tests, safe to post to from the asking thread.
-  class LockedCourier final : public Courier {
-   public:
-    void ToLoop(Task task) override { inner.ToLoop(std::move(task)); }
-    void ToTick(Task task) override {
-      if (std::this_thread::get_id() == owner) return inner.ToTick(std::move(task));
-      const std::lock_guard lock(mutex);
-      inner.ToTick(std::move(task));
-    }
-    void Deliver() { inner.Deliver(); }
-    HandCourier inner;
-    std::mutex mutex;
-    std::thread::id owner = std::this_thread::get_id();
-  };
-
-  std::string folder_;
-  HeldClock clock_{TimePoint(seconds(1'700'000'000))};
-  LockedCourier courier_;
-  FakeProvider provider_;
-  FakeGateway gateway_;
-  RecordingProvider recording_{provider_};
-  RecordingGateway recording_gateway_;
-  FakeMetrics metrics_;
-  HostEvaluator evaluator_;
-  Counters counters_;
-  LoadResult loaded_;
-  std::unique_ptr<Store> store_;
-  std::unique_ptr<Fleet> fleet_;
-  std::unique_ptr<Controller> controller_;
-};
 
 TEST_F(ControllerTest, ANewServiceGoesToItsMinEvenWithoutMetrics) {
   Start({Web()});
@@ -219,6 +52,29 @@ TEST_F(ControllerTest, MissingDataNeverShrinksAFleet) {
   ASSERT_TRUE(record.ok());
   EXPECT_EQ(record->samples.at(0).sample.state, SampleState::kError);
   EXPECT_EQ(record->proposal.cause, HoldCause::kMetric);
+}
+
+// As the HPA keeps its recommendations: each hold of the outage is a proposal of what was there, so
+// that the cut comes a whole window after the last of them and not with the first good sample.
+TEST_F(ControllerTest, AnOutageCountsInTheWindowOfAScaleIn) {
+  ServiceSpec web = Web();
+  web.rules.down.stabilization = seconds(5);
+  metrics_.Says("load", 5);
+  Start({web});
+  Tick();
+  MakeReady();
+  Tick();
+  MakeReady();
+  ASSERT_EQ(Now().desired, 5);
+  metrics_.answers.clear();
+  for (int i = 0; i < 60; ++i) Tick();  // many windows long
+  metrics_.Says("load", 2);
+  for (int second = 1; second < 5; ++second) {
+    Tick();
+    EXPECT_EQ(Now().desired, 5) << second << " s after the last hold";
+  }
+  Tick();
+  EXPECT_EQ(Now().desired, 2);
 }
 
 TEST_F(ControllerTest, ATickWithoutAnswersEndsAtItsDeadlineAndHoldsNobodyElseUp) {
@@ -383,10 +239,60 @@ TEST_F(ControllerTest, ADryRunsCooldownsAreAsIfItHadActed) {
   provider_.instances["web"]["a"] = {"a", InstanceState::kReady, "127.0.0.1:1", ""};
   Start({web});
   Tick();
+  metrics_.Says("load", 9);
   Tick();
   const auto record = Ask([](Controller& c) { return c.Explain("web"); });
-  EXPECT_EQ(record->decision.desired, 1);
+  EXPECT_EQ(record->decision.desired, 7) << "what was recommended stays";
   EXPECT_EQ(record->decision.stages.at(2).reason, "1s of 60s since the last scale-out");
+}
+
+TEST_F(ControllerTest, ADryRunStepsOnFromWhatItRecommended) {
+  ServiceSpec web = Web();
+  web.dry_run = true;
+  web.rules.down.max_step_percent = 50;
+  metrics_.Says("load", 2);
+  for (const char* id : {"a", "b", "c", "d", "e", "f", "g", "h", "i", "j"}) {
+    provider_.instances["web"][id] = {id, InstanceState::kReady, "127.0.0.1:1", ""};
+  }
+  Start({web});
+  std::vector<int> recommended;
+  for (int i = 0; i < 200; ++i) {
+    Tick();
+    const auto record = Ask([](Controller& c) { return c.Explain("web"); });
+    EXPECT_EQ(record->capacity.desired, 10);
+    const int desired = record->decision.desired;
+    if (recommended.empty() || recommended.back() != desired) recommended.push_back(desired);
+  }
+  EXPECT_EQ(recommended, (std::vector<int>{5, 3, 2}));
+}
+
+TEST_F(ControllerTest, OnlyADecisionThatIsStoredHasANumber) {
+  ServeWeb(2);
+  for (int i = 0; i < 3; ++i) Tick();
+  const auto explain = [&] { return Ask([](Controller& c) { return c.Explain("web"); })->id; };
+  EXPECT_EQ(explain(), 0);
+  metrics_.Says("load", 3);
+  Tick();
+  EXPECT_EQ(explain(), store_->last_decision_id());
+  MakeReady();
+  for (int i = 0; i < 3; ++i) Tick();
+  EXPECT_EQ(explain(), 0);
+}
+
+TEST_F(ControllerTest, WhatWasNotDecidedSinceAReloadIsNoOldDecision) {
+  ServeWeb(2);
+  ServiceSpec web = Web();
+  web.rules.bounds.max = 9;
+  web.content_hash = 1;
+  loaded_.configuration.services = {web};
+  ASSERT_TRUE(Ask([](Controller& c) { return c.Reload(false); }).ok());
+  const auto inputs = [&] { return Ask([](Controller& c) { return c.Inputs("web"); }); };
+  const auto early = inputs();
+  ASSERT_FALSE(early.ok());
+  EXPECT_NE(early.error().message.find("try after its next tick"), std::string::npos);
+  Tick();
+  ASSERT_TRUE(inputs().ok());
+  EXPECT_NE(inputs()->inputs, nullptr);
 }
 
 TEST_F(ControllerTest, AStandingRecommendationOfADryRunWritesNothing) {
@@ -424,7 +330,7 @@ TEST_F(ControllerTest, AReloadThatUsesANewGatewayIsRefusedWithASentence) {
   web.line = 3;
   web.gateways = {{"edge2", "web"}};
   loaded_.configuration.services = {web};
-  const auto report = Ask([](Controller& c) { return c.Reload(); });
+  const auto report = Ask([](Controller& c) { return c.Reload(false); });
   ASSERT_FALSE(report.ok());
   EXPECT_EQ(report.error().message.substr(0, 36), "web.yaml:3: gateway 'edge2' is new, ");
 }
@@ -442,7 +348,7 @@ TEST_F(ControllerTest, ABrokenReloadChangesNothing) {
   Start({Web()});
   Tick();
   loaded_.diagnostics = {{.file = "web.yaml", .line = 3, .message = "min 9 is above max 5"}};
-  const auto report = Ask([](Controller& c) { return c.Reload(); });
+  const auto report = Ask([](Controller& c) { return c.Reload(false); });
   ASSERT_FALSE(report.ok());
   EXPECT_EQ(report.error().message, "web.yaml:3: min 9 is above max 5");
   EXPECT_NE(fleet_->Find("web"), nullptr);
@@ -452,6 +358,7 @@ TEST_F(ControllerTest, AReloadAddsChangesAndRemoves) {
   metrics_.Says("load", 2);
   ServiceSpec old = Web();
   old.name = "old";
+  old.gateways = {{"edge", "old"}};
   Start({old, Web()});
   Tick();
   ServiceSpec web = Web();
@@ -459,8 +366,9 @@ TEST_F(ControllerTest, AReloadAddsChangesAndRemoves) {
   web.content_hash = 1;
   ServiceSpec fresh = Web();
   fresh.name = "fresh";
+  fresh.gateways = {{"edge", "fresh"}};
   loaded_.configuration.services = {fresh, web};
-  const auto report = Ask([](Controller& c) { return c.Reload(); });
+  const auto report = Ask([](Controller& c) { return c.Reload(false); });
   ASSERT_TRUE(report.ok());
   EXPECT_EQ(report->added, 1);
   EXPECT_EQ(report->changed, 1);

@@ -231,5 +231,137 @@ TEST(Decide, StagesWorkOnEachOthersResult) {
   EXPECT_EQ(decision.desired, 11);
 }
 
+TEST(Step, ChangesAtMostItsShareAndAtLeastOneInstance) {
+  struct Row {
+    int percent, desired, wanted, expected;
+  };
+  for (const Row& row : {Row{50, 20, 1, 10},
+                         {50, 20, 12, 12},
+                         {50, 5, 1, 3},
+                         {50, 2, 1, 1},
+                         {50, 1, 0, 0},
+                         {10, 5, 1, 4},
+                         {0, 20, 1, 1},
+                         {100, 20, 0, 0}}) {
+    ScalingRules rules = Free(0, 100);
+    rules.down.max_step_percent = row.percent;
+    EXPECT_EQ(DecideOn(rules, row.wanted, row.desired).desired, row.expected)
+        << row.percent << "% of " << row.desired << " to " << row.wanted;
+  }
+  for (const Row& row : {Row{50, 4, 100, 6},
+                         {50, 1, 100, 2},
+                         {50, 0, 100, 1},
+                         {10, 11, 100, 13},
+                         {300, 2, 100, 8},
+                         {0, 2, 100, 100}}) {
+    ScalingRules rules = Free(0, 100);
+    rules.up.max_step_percent = row.percent;
+    EXPECT_EQ(DecideOn(rules, row.wanted, row.desired).desired, row.expected)
+        << row.percent << "% of " << row.desired << " to " << row.wanted;
+  }
+}
+
+TEST(Step, ManyDecisionsDoNotAddUpWithinAMinute) {
+  ScalingRules rules = Free(0, 200);
+  rules.down.max_step_percent = 50;
+  rules.up.max_step_percent = 100;
+  History history;
+  history.AddChange(kNow - seconds(90), +60);
+  history.AddChange(kNow - seconds(30), +40);  // to 100
+  EXPECT_EQ(DecideOn(rules, 1, 100, history).desired, 50);
+  history.AddChange(kNow - seconds(15), -50);
+  EXPECT_EQ(DecideOn(rules, 1, 50, history).desired, 50);
+  EXPECT_EQ(DecideOn(rules, 80, 50, history).desired, 80);
+  EXPECT_EQ(DecideOn(rules, 180, 50, history).desired, 100);  // twice the 50 of now
+  history.AddChange(kNow, +50);
+  EXPECT_EQ(DecideOn(rules, 180, 100, history).desired, 100);
+}
+
+TEST(Step, SaysWhyAndStandsAsideOutsideTheBounds) {
+  ScalingRules rules = Free(0, 10);
+  rules.down.max_step_percent = 50;
+  const Decision decision = DecideOn(rules, 1, 10);
+  EXPECT_EQ(StageOf(decision, "step").reason, "at most 50% of 10 within a minute");
+  EXPECT_EQ(decision.reason, "policy says so; step: at most 50% of 10 within a minute");
+  EXPECT_EQ(DecideOn(rules, 1, 100).desired, 10);
+}
+
+TEST(Budget, GrantsWhatIsLeftInEitherDirection) {
+  const ScalingRules rules = Free(0, 100);
+  const auto decide = [&](int wanted, int desired, Budget budget) {
+    History history;
+    history.AddProposal(kNow, wanted);
+    return Decide(rules, ScaleTo(wanted), {.desired = desired, .ready = desired}, kNow, history,
+                  {.budget = budget});
+  };
+  EXPECT_EQ(decide(50, 10, {.limit = 0, .left = 0, .granted = 0}).desired, 50);
+  EXPECT_EQ(decide(50, 10, {.limit = 100, .left = 40, .granted = 40}).desired, 50);
+  EXPECT_EQ(decide(50, 10, {.limit = 100, .left = 39, .granted = 39}).desired, 49);
+  EXPECT_EQ(decide(2, 10, {.limit = 100, .left = 3, .granted = 3}).desired, 7);
+  EXPECT_EQ(decide(2, 10, {.limit = 100, .left = -5, .granted = -5}).desired, 10);
+  EXPECT_EQ(decide(10, 10, {.limit = 100, .left = 0, .granted = 0}).stages.size(), 4u);
+  const Decision decision = decide(50, 10, {.limit = 100, .left = 3, .granted = 3});
+  EXPECT_EQ(StageOf(decision, "budget").reason,
+            "3 of 100 changes a minute are left over all services");
+  EXPECT_EQ(StageOf(decide(50, 10, {.limit = 100, .left = 9, .granted = 2}), "budget").reason,
+            "9 of 100 changes a minute are left over all services, 2 of them for this one");
+  // A bound typed wrongly is no way round it.
+  EXPECT_EQ(decide(50, 200, {.limit = 100, .left = 3, .granted = 3}).desired, 197);
+}
+
+TEST(Rate, ChangesThatAddUpToMoreThanThereEverWasCountAsAll) {
+  ScalingRules rules = Free(1, 100);
+  rules.up.limits = {{RateLimit::Kind::kPercent, 100, minutes(30)}};
+  History history;
+  for (int i = 0; i < 3000; ++i) history.AddChange(kNow - seconds(1), 1'000'000);
+  // start = 10 - 3,000,000,000, so 0: twice as many is none more.
+  EXPECT_EQ(DecideOn(rules, 30, 10, history).desired, 10);
+}
+
+TEST(Cooldown, AChangeInTheFarFutureIsTold) {
+  ScalingRules rules = Free(1, 100);
+  rules.up.cooldown = seconds(30);
+  History history;
+  history.AddChange(TimePoint(seconds(253'402'300'799)), +1);
+  const Decision decision = DecideOn(rules, 9, 5, history);
+  EXPECT_EQ(decision.desired, 5);
+  EXPECT_EQ(StageOf(decision, "cooldown").reason, "-251702300799s of 30s since the last scale-out");
+}
+
+// --- Decisions that nobody carries out ---
+
+TEST(From, ADecisionThatNobodyCarriesOutGoesOnFromTheLast) {
+  ScalingRules rules;
+  rules.bounds = {.min = 1, .max = 20};
+  rules.down.stabilization = Millis(0);
+  rules.down.max_step_percent = 50;
+  const Capacity capacity{.desired = 10, .ready = 10};
+  const Proposal four{.kind = ProposalKind::kScaleTo, .capacity = 4, .reason = "four"};
+  const Proposal blind{
+      .kind = ProposalKind::kHold, .cause = HoldCause::kMetric, .capacity = 10, .reason = "stale"};
+  const Proposal content{
+      .kind = ProposalKind::kHold, .cause = HoldCause::kPolicy, .capacity = 10, .reason = "fine"};
+  const TimePoint start{std::chrono::seconds(1'700'000'000)};
+  History history;
+  std::optional<int> last;
+  const auto decide = [&](const Proposal& proposal, int second) {
+    const TimePoint now = start + std::chrono::seconds(second);
+    const Conditions conditions{.from = FindFrom(last, proposal, 10, rules.bounds)};
+    history.AddProposal(now, proposal.capacity);
+    const Decision decision = Decide(rules, proposal, capacity, now, history, conditions);
+    const int moved = decision.desired - conditions.from.value_or(10);
+    if (moved != 0) history.AddChange(now, moved);
+    EXPECT_EQ(decision.before, 10);
+    last = decision.desired;
+    return decision.desired;
+  };
+  EXPECT_EQ(decide(four, 0), 5);  // half of it
+  EXPECT_EQ(decide(four, 1), 5);
+  EXPECT_EQ(decide(blind, 2), 5);  // it knows nothing, and stays where it is
+  EXPECT_EQ(decide(four, 61), 4);
+  EXPECT_EQ(decide(four, 122), 4);
+  EXPECT_EQ(decide(content, 123), 10);  // what there is is right
+}
+
 }  // namespace
 }  // namespace autoscale

@@ -175,6 +175,31 @@ TEST_F(FleetTest, ALaunchThatFailsIsToldAndTriedAgainLater) {
   EXPECT_EQ(provider_.history, (Lines{"launch web-7-1", "launch web-7-1"}));
 }
 
+TEST_F(FleetTest, ASuspendProvesNoStart) {
+  provider_.launch_error = Error{ErrorKind::kExhausted, "no free port"};
+  fleet_.Put(Spec(), 1, {});
+  Pass();
+  provider_.launch_error.reset();
+  clock_.Advance(Millis(500));
+  Pass();
+  provider_.Becomes("web", "web-7-1", InstanceState::kReady);
+  Pass();
+  ASSERT_EQ(fleet_.Find("web")->failures, 1);
+  clock_.Advance(seconds(5));
+  const TimePoint suspended = clock_.Now();
+  clock_.Advance(std::chrono::hours(8));
+  fleet_.Forgive(suspended, clock_.Now());
+  Pass();
+  clock_.Advance(seconds(24));
+  Pass();
+  EXPECT_EQ(fleet_.Find("web")->failures, 1);
+  clock_.Advance(seconds(1) + Millis(1));
+  Pass();
+  fleet_.Forgive(clock_.Now(), clock_.Now());  // looks at all of them
+  Pass();
+  EXPECT_EQ(fleet_.Find("web")->failures, 0);
+}
+
 TEST_F(FleetTest, ARemovedServiceIsDrainedAndStoppedFirst) {
   Serve(1);
   provider_.history.clear();
@@ -232,6 +257,49 @@ TEST_F(FleetTest, AnIdThatIsTakenIsNotGivenAgain) {
   fleet_.SetDesired("web", 2);
   Pass();
   EXPECT_EQ(provider_.history, (Lines{"launch web-7-2"}));
+}
+
+// As after a back-up of the database that is older than they are.
+TEST_F(FleetTest, WhatRunsThoughNothingIsStoredOfItIsKept) {
+  for (const char* id : {"web-3-1", "web-3-2"}) {
+    provider_.instances["web"][id] = {
+        .id = id, .state = InstanceState::kReady, .endpoint = "127.0.0.1:1"};
+  }
+  fleet_.Put(Spec(), 1,
+             {{.service = "web",
+               .id = "web-3-1",
+               .phase = InstancePhase::kServing,
+               .endpoint = "127.0.0.1:1"}});
+  Pass();
+  EXPECT_EQ(CapacityOf(*fleet_.Find("web")).desired, 2);
+  EXPECT_EQ(CapacityOf(*fleet_.Find("web")).ready, 2);
+  EXPECT_TRUE(provider_.history.empty());
+}
+
+TEST_F(FleetTest, ADrainThatCouldNotBeStoredDoesNotEndAndIsTakenBack) {
+  auto spec = Spec();
+  spec->gateways.clear();  // a drain ends at once
+  fleet_.Put(spec, 2, {});
+  Pass();
+  for (const char* id : {"web-7-1", "web-7-2"}) {
+    provider_.Becomes("web", id, InstanceState::kReady);
+  }
+  Pass();
+  provider_.history.clear();
+
+  StoreBatch batch;  // never committed
+  fleet_.SetDesired("web", 1);
+  fleet_.Reconcile(clock_.Now(), batch);
+  fleet_.Freeze(true);
+  clock_.Advance(std::chrono::minutes(5));
+  fleet_.Reconcile(clock_.Now(), batch);
+  fleet_.SetDesired("web", 2);
+  fleet_.Reconcile(clock_.Now(), batch);
+  EXPECT_EQ(batch.instances.back().phase, InstancePhase::kServing);
+  fleet_.Freeze(false);
+  Pass();
+  EXPECT_EQ(CapacityOf(*fleet_.Find("web")).ready, 2);
+  EXPECT_TRUE(provider_.history.empty());
 }
 
 TEST_F(FleetTest, ZeroIsRememberedAsZero) {

@@ -1,79 +1,7 @@
-#include "daemon/fleet/reconcile.h"
-
-#include <gtest/gtest.h>
-
-#include <algorithm>
+#include "tests/unit/fleet/reconcile_rig.h"
 
 namespace autoscale {
 namespace {
-
-using std::chrono::minutes;
-using std::chrono::seconds;
-
-class ReconcileTest : public testing::Test {
- protected:
-  ReconcileTest() {
-    auto spec = std::make_shared<ServiceSpec>();
-    spec->name = "web";
-    spec->drain_timeout = seconds(30);
-    spec->start_timeout = minutes(5);
-    member_.spec = spec;
-    member_.observed = true;
-  }
-
-  // One pass; answers what it stored, as "phase id" lines.
-  std::vector<std::string> Pass() {
-    StoreBatch batch;
-    const ReconcileContext context{
-        .now = now_,
-        .new_id = [this](const Member&) { return "i-" + std::to_string(++last_id_); },
-        .note = [this](const Member&, std::string text) { notes_.push_back(std::move(text)); },
-        .lost = [this](const Member&) { ++lost_; }};
-    Reconcile(member_, context, batch);
-    std::vector<std::string> lines;
-    for (const InstanceRow& row : batch.instances) {
-      lines.push_back(std::string(ToString(row.phase)) + " " + row.id);
-    }
-    for (const auto& [service, id] : batch.removed_instances) lines.push_back("removed " + id);
-    std::sort(lines.begin(), lines.end());
-    return lines;
-  }
-
-  void See(const std::string& id, InstanceState state, const std::string& detail = {}) {
-    const std::string endpoint = "10.0.0.1:" + id.substr(2);
-    TakeObservation(member_, {id, state, endpoint, detail}, now_);
-  }
-
-  // A fleet of n instances that serve.
-  void Serve(int n) {
-    member_.desired = n;
-    Pass();
-    for (int i = 1; i <= n; ++i) See("i-" + std::to_string(i), InstanceState::kReady);
-    Pass();
-    notes_.clear();
-  }
-
-  Instance& At(const std::string& id) {
-    return *std::find_if(member_.instances.begin(), member_.instances.end(),
-                         [&](const Instance& i) { return i.id == id; });
-  }
-  std::string List() {
-    std::string text;
-    for (const Endpoint& endpoint : member_.endpoints) {
-      text += endpoint.address.substr(9);
-      text += endpoint.state == Endpoint::State::kDraining ? "d " : " ";
-    }
-    return text;
-  }
-
-  TimePoint now_{seconds(1'700'000'000)};
-  Member member_;
-  std::vector<std::string> notes_;
-  int last_id_ = 0;
-  int lost_ = 0;
-};
-
-using Lines = std::vector<std::string>;
 
 TEST_F(ReconcileTest, MissingInstancesAreStoredAsRequestedBeforeAnythingElse) {
   member_.desired = 2;
@@ -105,6 +33,29 @@ TEST_F(ReconcileTest, ScaleInDrainsTheYoungestFirst) {
   member_.desired = 2;
   EXPECT_EQ(Pass(), (Lines{"draining i-3"}));
   EXPECT_EQ(List(), "1 2 3d ");
+}
+
+TEST_F(ReconcileTest, ScaleInSparesTheProtectedAndARemovalDoesNot) {
+  Serve(3);
+  At("i-3").protected_until = now_ + seconds(60);
+  At("i-2").protected_until = now_ + seconds(5);
+  member_.desired = 1;
+  EXPECT_EQ(Pass(), (Lines{"draining i-1"}));
+  EXPECT_EQ(CountProtected(member_, now_), 2);
+  now_ += seconds(5);
+  EXPECT_EQ(CountProtected(member_, now_), 1);
+  EXPECT_EQ(Pass(), (Lines{"draining i-2", "stopping i-1"}));
+  member_.leaving = true;
+  member_.desired = 0;
+  EXPECT_EQ(Pass(), (Lines{"draining i-3", "stopping i-2"}));
+}
+
+TEST_F(ReconcileTest, AProtectedInstanceThatFailsIsReplaced) {
+  Serve(2);
+  At("i-2").protected_until = kForever;
+  See("i-2", InstanceState::kUnready);
+  now_ += seconds(31);
+  EXPECT_EQ(Pass(), (Lines{"draining i-2"}));
 }
 
 TEST_F(ReconcileTest, ScaleInCancelsStartsBeforeItDrains) {
@@ -157,6 +108,9 @@ TEST_F(ReconcileTest, ADrainEndsAtItsBound) {
   Serve(2);
   member_.desired = 1;
   Pass();
+  now_ += seconds(40);  // nobody could be told yet: all may still send it requests
+  EXPECT_EQ(Pass(), Lines{});
+  At("i-2").asked = now_;  // told now, reached or not
   now_ += seconds(29);
   EXPECT_EQ(Pass(), Lines{});
   now_ += seconds(1);
@@ -234,7 +188,7 @@ TEST_F(ReconcileTest, AFailedStartIsTriedAgainLaterEachTimeTwiceAsLate) {
   EXPECT_EQ(member_.problem, "");
   now_ += seconds(30);  // proven
   Pass();
-  EXPECT_EQ(member_.launch_failures, 0);
+  EXPECT_EQ(member_.failures, 0);
 }
 
 TEST_F(ReconcileTest, AnInstanceThatDiesSoonAfterItWasReadyIsAFailedStart) {
@@ -267,6 +221,7 @@ TEST_F(ReconcileTest, AnInstanceTooSlowToStartIsReplaced) {
 
 TEST_F(ReconcileTest, AnUnhealthyInstanceLeavesTheListAndIsReplacedIfItStaysSo) {
   Serve(2);
+  Prove();
   See("i-1", InstanceState::kUnready);
   Pass();
   EXPECT_EQ(List(), "2 ");
@@ -277,6 +232,7 @@ TEST_F(ReconcileTest, AnUnhealthyInstanceLeavesTheListAndIsReplacedIfItStaysSo) 
 
 TEST_F(ReconcileTest, WhenNoneIsHealthyTheListStays) {
   Serve(2);
+  Prove();
   See("i-1", InstanceState::kUnready);
   See("i-2", InstanceState::kUnready);
   Pass();
@@ -334,6 +290,106 @@ TEST_F(ReconcileTest, AnInstanceThatNobodyStoredIsTakenOver) {
 TEST_F(ReconcileTest, ASettledMemberNeedsNoLook) {
   Serve(2);
   EXPECT_EQ(NextLook(member_, now_), std::nullopt);
+}
+
+// --- The breaker ---
+
+TEST_F(ReconcileTest, InstancesThatServeDoNotHideFailedStarts) {
+  Serve(1);
+  now_ += minutes(1);
+  member_.desired = 2;
+  for (int i = 2; i <= 4; ++i) {
+    now_ = std::max(now_, member_.launch_after);
+    Pass();
+    See("i-" + std::to_string(i), InstanceState::kGone, "exited with status 1");
+    Pass();
+    EXPECT_EQ(member_.failures, i - 1);
+  }
+  EXPECT_EQ(member_.launch_after - now_, Millis(2000));
+}
+
+TEST_F(ReconcileTest, TooManyFailuresOpenTheBreakerWhichTriesOneStartEveryFiveMinutes) {
+  Serve(2);
+  member_.failures_allowed = 3;
+  member_.desired = 6;
+  for (int round = 0; member_.breaker.empty() && round < 10; ++round) {
+    now_ = std::max(now_, member_.launch_after);
+    Pass();
+    for (Instance& instance : member_.instances) {
+      if (instance.phase == InstancePhase::kRequested) {
+        See(instance.id, InstanceState::kGone, "exited with status 1");
+      }
+    }
+    Pass();
+  }
+  ASSERT_EQ(member_.failures, 3);
+  EXPECT_EQ(member_.launch_after - now_, minutes(5));
+  EXPECT_EQ(member_.instances.size(), 2u);
+
+  now_ = member_.launch_after;
+  EXPECT_EQ(Pass().size(), 1u);  // one of four
+  EXPECT_EQ(Pass().size(), 0u);
+  EXPECT_EQ(member_.instances.size(), 3u);
+  const std::string probe = "i-" + std::to_string(last_id_);
+  At(probe).asked = now_;
+  EXPECT_GT(NextLook(member_, now_), now_);  // and no spinning meanwhile
+  See(probe, InstanceState::kReady);
+  Pass();
+  Pass();
+  EXPECT_NE(member_.breaker, "");  // not proven yet
+  now_ += seconds(30);
+  EXPECT_EQ(Pass().size(), 3u);
+  EXPECT_EQ(member_.breaker, "");
+  EXPECT_EQ(member_.failures, 0);
+}
+
+TEST_F(ReconcileTest, WhatStartsTogetherFailsTogether) {
+  member_.failures_allowed = 3;
+  member_.desired = 10;
+  Pass();
+  for (int i = 1; i <= 10; ++i) {
+    See("i-" + std::to_string(i), InstanceState::kGone, "exited with status 1");
+    now_ += Millis(5);
+    Pass();
+  }
+  EXPECT_EQ(member_.failures, 1);
+  EXPECT_EQ(member_.breaker, "");
+}
+
+TEST_F(ReconcileTest, ALoneInstanceThatFailsItsCheckIsNotLookedAtAllTheTime) {
+  Serve(1);
+  See("i-1", InstanceState::kUnready);
+  now_ += minutes(1);
+  Pass();
+  for (Instance& instance : member_.instances) instance.asked = now_;
+  const auto next = NextLook(member_, now_);
+  EXPECT_TRUE(!next || *next > now_);
+}
+
+TEST_F(ReconcileTest, AnOpenBreakerTakesNothingAway) {
+  Serve(3);
+  member_.breaker = "3 actions in a row have failed";
+  member_.breaker_since = member_.last_failure = now_;
+  member_.desired = 1;
+  See("i-3", InstanceState::kUnready);
+  now_ += seconds(31);
+  EXPECT_EQ(Pass(), Lines{});
+  EXPECT_EQ(At("i-3").phase, InstancePhase::kServing);
+  member_.leaving = true;  // but a service that leaves, leaves
+  member_.desired = 0;
+  EXPECT_EQ(Pass().size(), 3u);
+}
+
+TEST_F(ReconcileTest, ABreakerClosesWhenAllIsAsItOughtToBe) {
+  Serve(2);
+  member_.breaker = "3 actions in a row have failed";
+  member_.last_failure = now_;
+  now_ += seconds(29);
+  Pass();
+  EXPECT_NE(member_.breaker, "");
+  now_ += seconds(1);
+  Pass();
+  EXPECT_EQ(member_.breaker, "");
 }
 
 }  // namespace

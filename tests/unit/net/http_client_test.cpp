@@ -3,6 +3,7 @@
 #include <arpa/inet.h>
 #include <gtest/gtest.h>
 #include <netinet/in.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -251,6 +252,19 @@ TEST_F(HttpClientTest, ConnectionRefused) {
   EXPECT_EQ(result.error().kind, ErrorKind::kUnavailable);
 }
 
+TEST_F(HttpClientTest, ALackOfDescriptorsIsOursAndNotTheServers) {
+  rlimit before{};
+  ASSERT_EQ(getrlimit(RLIMIT_NOFILE, &before), 0);
+  rlimit none = before;
+  none.rlim_cur = 3;  // what is open stays open
+  setrlimit(RLIMIT_NOFILE, &none);
+  const auto result = Get("/x");
+  setrlimit(RLIMIT_NOFILE, &before);
+  ASSERT_FALSE(result.ok());
+  EXPECT_EQ(result.error().kind, ErrorKind::kExhausted);
+  EXPECT_EQ(result.error().message, At("/x") + "no socket can be opened: too many open files");
+}
+
 TEST_F(HttpClientTest, ACutAnswerIsAnError) {
   server_.Answer("/cut", FakeAnswer{.body = "0123456789", .ending = Ending::kCut});
   EXPECT_EQ(FailureOf({.url = server_.Url("/cut")}),
@@ -275,11 +289,125 @@ TEST_F(HttpClientTest, AnAnswerOverTheLimitIsAnErrorAndOneAtTheLimitIsNot) {
             At("/x") + "the answer is larger than the limit of 999 bytes");
 }
 
+TEST_F(HttpClientTest, AnEndlessAnswerIsGivenUpAtTheLimit) {
+  server_.Answer("/endless",
+                 FakeAnswer{.body = std::string(1 << 16, 'x'), .ending = Ending::kEndless});
+  EXPECT_EQ(FailureOf({.url = server_.Url("/endless"), .max_answer_bytes = 1 << 20}),
+            At("/endless") + "the answer is larger than the limit of 1048576 bytes");
+  EXPECT_TRUE(server_.WaitForOpenConnections(0)) << "went on receiving";
+}
+
+TEST_F(HttpClientTest, TheTimeOutIsForTheWholeAnswerNotForEachByte) {
+  server_.Answer("/drip", FakeAnswer{.body = std::string(1 << 16, 'x'), .ending = Ending::kDrip});
+  EXPECT_EQ(FailureOf({.url = server_.Url("/drip"), .timeout = Millis(150)}),
+            At("/drip") + "timed out after 150ms");
+}
+
+// What is left of an answer on a connection must not become the beginning of the next.
+TEST_F(HttpClientTest, AnExchangeAfterAFailedOneHasAConnectionOfItsOwn) {
+  server_.Answer("/good", "good");
+  server_.Answer("/drip", FakeAnswer{.body = std::string(1 << 16, 'x'), .ending = Ending::kDrip});
+  server_.Answer("/large", std::string(1 << 20, 'x'));
+  server_.Answer("/cut", FakeAnswer{.body = "cut", .ending = Ending::kCut});
+  for (const char* path : {"/drip", "/large", "/cut"}) {
+    ASSERT_EQ(Get("/good")->body, "good");
+    const std::string failure =
+        FailureOf({.url = server_.Url(path), .timeout = Millis(150), .max_answer_bytes = 1 << 17});
+    EXPECT_TRUE(failure.starts_with(At(path))) << failure;
+    const auto next = Get("/good");
+    ASSERT_TRUE(next.ok()) << "after " << path << ": " << next.error().message;
+    EXPECT_EQ(next->body, "good") << "after " << path;
+    const std::vector<FakeRequest> requests = server_.requests();
+    EXPECT_NE(requests.end()[-1].connection, requests.end()[-2].connection) << path;
+  }
+}
+
+TEST_F(HttpClientTest, AnAnswerWithoutAnEndIsHandedOnAsItComes) {
+  server_.Answer("/watch", FakeAnswer{.body = "event" + std::string(1 << 16, 'x'),
+                                      .ending = Ending::kEndless});
+  size_t seen = 0;
+  HttpClient::RequestId id = 0;
+  id = client_->Send({.url = server_.Url("/watch"),
+                      .timeout = std::chrono::minutes(1),
+                      .max_answer_bytes = 1u << 20,
+                      .on_data =
+                          [&](std::string_view data) {
+                            EXPECT_TRUE(seen > 0 || data.empty() || data.starts_with("event"));
+                            seen += data.size();
+                            if (seen < (4u << 20)) return;  // more than may come at once
+                            client_->Cancel(id);
+                            loop_.Stop();
+                          }},
+                     [](Result<HttpResponse>) { FAIL() << "cancelled, and called back"; });
+  loop_.Run();
+  EXPECT_GE(seen, 4u << 20);
+  client_->Cancel(id);  // harmless
+  EXPECT_TRUE(server_.WaitForOpenConnections(0));
+}
+
+TEST_F(HttpClientTest, OnlyASuccessIsHandedOnAndItsEndIsTold) {
+  server_.Answer("/full", "all of it");
+  server_.Answer("/gone", "too old", 410);
+  std::string data;
+  const auto watch = [&](const std::string& path) {
+    return Fetch(
+        {.url = server_.Url(path), .on_data = [&](std::string_view more) { data += more; }});
+  };
+  const auto full = watch("/full");
+  EXPECT_EQ(data, "all of it");
+  ASSERT_TRUE(full.ok());
+  EXPECT_EQ(full->body, "");
+  const auto gone = watch("/gone");
+  ASSERT_TRUE(gone.ok());
+  EXPECT_EQ(gone->status, 410);
+  EXPECT_EQ(gone->body, "too old");
+  EXPECT_EQ(data, "all of it");
+}
+
+TEST_F(HttpClientTest, TheBeginningOfAnAnswerIsToldBeforeAnythingComes) {
+  server_.Answer("/quiet", FakeAnswer{.raw = "HTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\n"});
+  std::vector<std::string> came;
+  const auto quiet = Fetch({.url = server_.Url("/quiet"),
+                            .on_data = [&](std::string_view data) { came.emplace_back(data); }});
+  EXPECT_FALSE(quiet.ok());  // it was cut
+  EXPECT_EQ(came, std::vector<std::string>{""});
+}
+
+TEST_F(HttpClientTest, WatchesLeaveRoomForRequests) {
+  const auto gate = std::make_shared<Gate>();
+  server_.Answer("/watch", FakeAnswer{.gate = gate});
+  server_.Answer("/", "answered");
+  for (int i = 0; i < 5; ++i) {  // two connections a host are allowed
+    client_->Send({.url = server_.Url("/watch"), .on_data = [](std::string_view) {}},
+                  [](const Result<HttpResponse>&) { FAIL() << "ended"; });
+  }
+  const auto answer = Get("/");
+  ASSERT_TRUE(answer.ok()) << answer.error().message;
+  EXPECT_EQ(answer->body, "answered");
+  client_.reset();
+}
+
+TEST_F(HttpClientTest, ARequestThatWasCancelledNeverCallsBack) {
+  server_.Answer("/", "answered");
+  const auto gate = std::make_shared<Gate>();
+  server_.Answer("/slow", FakeAnswer{.gate = gate});
+  const auto never = [](const Result<HttpResponse>&) { FAIL() << "cancelled, and called back"; };
+  const auto first = client_->Send({.url = server_.Url("/slow")}, never);
+  const auto second = client_->Send({.url = server_.Url("/slow")}, never);
+  const auto queued = client_->Send({.url = server_.Url("/slow")}, never);
+  client_->Cancel(queued);
+  client_->Cancel(first);
+  client_->Cancel(second);
+  EXPECT_TRUE(Get("/").ok());
+}
+
 TEST_F(HttpClientTest, EndlessHeadersAreAnError) {
   FakeAnswer answer{.body = "ok"};
   for (int i = 0; i < 300; ++i) answer.headers.emplace_back("X-Filler", std::string(1000, 'x'));
   server_.Answer("/x", answer);
-  EXPECT_NE(FailureOf({.url = server_.Url("/x")}).find("larger than the limit"), std::string::npos);
+  EXPECT_NE(FailureOf({.url = server_.Url("/x")})
+                .find("its headers are larger than the limit of 262144 bytes"),
+            std::string::npos);
 }
 
 TEST_F(HttpClientTest, DoesNotFollowRedirects) {

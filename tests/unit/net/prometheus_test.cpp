@@ -248,6 +248,22 @@ TEST(ParseAnswer, RefusalsCarryPrometheusOwnWords) {
   EXPECT_EQ(slow.error().kind, ErrorKind::kUnavailable);
 }
 
+// They go into records and logs, every tick.
+TEST(ParseAnswer, FaultsQuoteLittleOfTheAnswer) {
+  const std::string flood = "a\\nb" + std::string(1 << 20, 'x');
+  for (const std::string& body :
+       {R"({"status":"error","errorType":"execution","error":")" + flood + "\"}",
+        R"({"status":"success","warnings":[")" + flood + R"("],"data":)" +
+            R"({"resultType":"vector","result":[]}})",
+        Vector(Row(R"("service":"a")", flood)),
+        Vector(Row(R"("service":")" + flood + "\"", "1") + "," +
+               Row(R"("service":")" + flood + "\"", "1"))}) {
+    const std::string message = FailureOf(body, kPlain);
+    EXPECT_EQ(message.size(), 400u);
+    EXPECT_NE(message.find("a bx"), std::string::npos) << message;
+  }
+}
+
 TEST(ParseAnswer, AWarningIsAnError) {
   std::string body = Vector(Row(R"("service":"a")", "1"));
   body.insert(body.size() - 1, R"(,"warnings":["store 2 did not answer"])");
@@ -347,7 +363,7 @@ class PrometheusClientTest : public testing::Test {
  protected:
   Result<Answer> Ask(const MetricQuery& query, PrometheusOptions options = {},
                      Millis timeout = std::chrono::seconds(10)) {
-    if (options.url.empty()) options.url = server_.Url("/prom/");
+    if (options.urls.empty()) options.urls = {server_.Url("/prom/")};
     PrometheusClient client(http_, std::move(options));
     std::optional<Result<Answer>> result;
     client.Query(query, timeout, [&](Result<Answer> answer) {

@@ -97,7 +97,9 @@ TEST(JudgePush, TellsWhatTheDaemonCanDo) {
   EXPECT_TRUE(JudgePush(200, "").ok());
   EXPECT_EQ(JudgePush(409, "").error().kind, ErrorKind::kConflict);
   EXPECT_EQ(JudgePush(400, "").error().kind, ErrorKind::kInvalid);
-  EXPECT_EQ(JudgePush(413, "").error().kind, ErrorKind::kInvalid);
+  EXPECT_EQ(JudgePush(413, "<html>").error().kind, ErrorKind::kInvalid);
+  EXPECT_NE(JudgePush(413, "<html>").error().message.find("client_max_body_size"),
+            std::string::npos);
   EXPECT_EQ(JudgePush(422, "").error().kind, ErrorKind::kInvalid);
   for (const int status : {204, 301, 403, 404, 405, 500, 502, 503}) {
     EXPECT_EQ(JudgePush(status, "").error().kind, ErrorKind::kUnavailable) << status;
@@ -111,6 +113,13 @@ TEST(JudgePush, PassesOnTheReasonThatNginxGives) {
             "answered 500: '<html>  [31m" + std::string(108, 'x') + "'");
   EXPECT_EQ(JudgePush(500, "").error().message, "answered 500: no explanation");
   EXPECT_NE(JudgePush(404, "").error().message.find("autoscaled.control()"), std::string::npos);
+}
+
+TEST(JudgePush, ShowsAShortLineOfAnyReason) {
+  const Status status = JudgePush(409, R"({"error": "a\nb)" + std::string(1 << 20, 'x') + "\"}");
+  EXPECT_EQ(status.error().message.size(), 400u);
+  EXPECT_TRUE(status.error().message.starts_with("a bx"));
+  EXPECT_EQ(JudgePush(409, R"({"error": ""})").error().message, "no explanation");
 }
 
 TEST(UpstreamName, IsWhatFitsIntoAPathAndAFileName) {

@@ -4,6 +4,8 @@
 #include <fstream>
 #include <sstream>
 
+#include "config/policy_files.h"
+#include "policies/shipped.h"
 #include "tests/unit/policy/bench.h"
 
 namespace autoscale {
@@ -19,9 +21,9 @@ std::string ReadFile(const std::string& path) {
 class CheckTest : public ::testing::Test {
  protected:
   // The error or the doubt; empty when there is neither.
-  std::string Check(const std::string& text) {
-    const auto doubt =
-        host_.Check(MakePolicy(text), service_.metrics, service_.params, service_.bounds);
+  std::string Check(const std::string& text) { return Check(MakePolicy(text)); }
+  std::string Check(const PolicySource& policy) {
+    const auto doubt = host_.Check(policy, service_.View());
     refused_ = !doubt.ok();
     return refused_ ? doubt.error().message : *doubt;
   }
@@ -66,6 +68,14 @@ TEST_F(CheckTest, AFaultOfThePolicysOwnIsADoubtAndNotRefused) {
   EXPECT_FALSE(refused_);
 }
 
+TEST_F(CheckTest, AGlobalThatIsWrittenIsADoubt) {
+  ExpectFound("local n = 1\ncount = (count or 0) + n\nreturn hold()",
+              "policies/test.lua:2: 'count' is a global, which is gone after the evaluation: write "
+              "local count, or "
+              "state.count");
+  EXPECT_FALSE(refused_);
+}
+
 TEST_F(CheckTest, ThresholdsOfAnotherUnitDoNotShrinkAFleet) {
   ExpectFound(
       "local cpu = metric('cpu').value\nif cpu > 75 then return scale_up(1) end\n"
@@ -104,11 +114,14 @@ TEST_F(CheckTest, RequestsPerInstance) {
   service_.metrics = {{"arrivals", Unit::kPerSecond}};
   service_.samples = {TestService::Fresh(0)};
   service_.params = {{"target_rps", 150.0}};
-  const std::string policy = ReadFile("policies/requests_per_instance.lua");
+  const auto read = PolicyFiles(1u << 20).Shipped("requests_per_instance");
+  ASSERT_TRUE(read) << read.error().message;
+  const PolicySource& policy = **read;
+  EXPECT_EQ(policy.text, ReadFile("policies/requests_per_instance.lua"));
   EXPECT_EQ(Check(policy), "");
   const auto run = [&](int desired, double arrivals) {
     service_.samples = {TestService::Fresh(arrivals)};
-    return service_.Has(desired, desired).Run(host_, policy);
+    return host_.Evaluate(policy, service_.Has(desired, desired).View()).proposal;
   };
   const Proposal out = run(2, 700);  // 700 / 150 = 4.67
   EXPECT_EQ(out.kind, ProposalKind::kScaleTo);
@@ -123,7 +136,10 @@ TEST_F(CheckTest, RequestsPerInstance) {
   service_.params = {};
   EXPECT_NE(Check(policy).find("parameter 'target_rps' is not set"), std::string::npos);
   service_.params = {{"target_rps", std::string("many")}};
-  EXPECT_NE(Check(policy).find("target_rps must be a number above 0"), std::string::npos);
+  EXPECT_TRUE(
+      Check(policy).starts_with("shipped/requests_per_instance.lua:13: target_rps must be a number "
+                                "above 0, not \"many\" (found by"))
+      << Check(policy);
 }
 
 // Every ```lua block of the reference is a whole policy for the service that it describes.
@@ -134,6 +150,11 @@ TEST_F(CheckTest, TheReferenceIsRight) {
                       {"arrivals", Unit::kPerSecond},
                       {"queue", Unit::kCount}};
   service_.params = {{"target_rps", 150.0}};
+  PolicyModules library;
+  for (const ShippedFile& file : ShippedModules()) {
+    library.push_back(std::make_shared<const PolicyModule>(
+        PolicyModule{.name = std::string(file.name), .text = std::string(file.text)}));
+  }
   std::istringstream reference(ReadFile("docs/policies.md"));
   std::string line, block;
   bool inside = false;
@@ -145,7 +166,9 @@ TEST_F(CheckTest, TheReferenceIsRight) {
     } else if (inside && line == "```") {
       inside = false;
       ++blocks;
-      EXPECT_EQ(Check(block), "") << block;
+      PolicySource policy = MakePolicy(block);
+      policy.modules = library;
+      EXPECT_EQ(Check(policy), "") << block;
     } else if (inside) {
       block += line + "\n";
     }

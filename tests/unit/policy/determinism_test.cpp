@@ -1,6 +1,9 @@
 // The same input gives the same bytes, in this host or another, first or thousandth.
 #include <gtest/gtest.h>
 
+#include <cmath>
+#include <cstdio>
+
 #include "tests/unit/policy/bench.h"
 
 namespace autoscale {
@@ -54,6 +57,27 @@ TEST(DeterminismTest, LimitsAreMetAtTheSamePlace) {
     }
     service.Run(used, "local t = {} for i = 1, 100 do t[i] = {i} end return hold()");
   }
+}
+
+// What is written in other ways than printf's reads the same.
+TEST(DeterminismTest, NumbersAreWrittenAsPrintfWritesThem) {
+  TestService service;
+  PolicyHost host({});
+  uint64_t random = 1;
+  for (const char* format : {"%g", "%f", "%.0g", "%.4g", "%.17g", "%.0f", "%.3f", "%.99f"}) {
+    for (int i = 0; i < 200; ++i) {
+      random = random * 6364136223846793005u + 1442695040888963407u;
+      const double value = std::ldexp(static_cast<double>(static_cast<int64_t>(random)),
+                                      static_cast<int>(random >> 40 & 127) - 110);
+      service.params = {{"value", i == 0 ? 0.0 : value}, {"format", std::string(format)}};
+      char expected[500];
+      std::snprintf(expected, sizeof expected, format, i == 0 ? 0.0 : value);
+      ASSERT_EQ(
+          service.Run(host, "return hold(string.format(param 'format', param 'value'))").reason,
+          expected);
+    }
+  }
+  EXPECT_EQ(service.Run(host, "return hold(string.format('%g %f', 1/0, -1/0))").reason, "inf -inf");
 }
 
 }  // namespace

@@ -8,6 +8,7 @@
 
 #include "providers/process/folder.h"
 #include "providers/process/identity.h"
+#include "tests/signal_one.h"
 #include "tests/unit/process/rig.h"
 
 namespace autoscale {
@@ -88,6 +89,28 @@ TEST(ProcessAdoption, OrphanAskedToStopBeforeItIsKnownIsStopped) {
   EXPECT_FALSE(Lives(rig.Pid("orphan")));
 }
 
+// Many programs take a second signal as an order to drop everything.
+TEST(ProcessAdoption, StopSignalIsSentOnceAndItsGraceGoesOn) {
+  Rig rig;
+  auto target = rig.Target();
+  target->command = {"sh", "-c",
+                     "trap 'echo asked' TERM; " + BesideTest("process_backend") +
+                         " --ignore-term --port {port} & while :; do sleep 0.01; done"};
+  target->stop.grace = std::chrono::minutes(10);
+  rig.Launch(target, {"a"});
+  rig.Await("a", InstanceState::kReady);
+  rig.Terminate(target, {"a"});
+  EXPECT_TRUE(Eventually([&] { return rig.File("a", "stdout.log") == "asked\n"; }));
+  EXPECT_TRUE(Eventually([&] { return !rig.File("a", "stop").empty(); }));
+  rig.StopProvider();
+  rig.StartProvider();
+  auto hurried = std::make_shared<ProcessTarget>(*target);
+  hurried->stop.grace = Millis(1);  // over, as it began when the signal was sent
+  rig.Terminate(hurried, {"a"});
+  EXPECT_EQ(rig.Await("a", InstanceState::kGone).detail, "killed: still running 1ms after SIGTERM");
+  EXPECT_EQ(rig.File("a", "stdout.log"), "asked\n");
+}
+
 TEST(ProcessAdoption, LauncherStillAtWorkIsWaitedFor) {
   Rig rig;
   rig.StopProvider();
@@ -147,7 +170,7 @@ TEST(ProcessAdoption, EndWithoutADaemonIsGoneAndItsWorkersToo) {
       "/proc/" + std::to_string(parent) + "/task/" + std::to_string(parent) + "/children";
   const pid_t worker = std::stoi(ReadWhole(children));
   rig.StopProvider();
-  kill(parent, SIGKILL);
+  SignalOne(parent, SIGKILL);
   ASSERT_EQ(waitpid(parent, nullptr, 0), parent);
   ASSERT_TRUE(Lives(worker));
   rig.StartProvider();
@@ -167,7 +190,7 @@ TEST(ProcessAdoption, ReaderOfTheLockFileIsNoPartOfTheInstance) {
   rig.Await("b", InstanceState::kReady);
   rig.StopProvider();
   const pid_t parent = rig.Pid("a");
-  kill(parent, SIGKILL);
+  SignalOne(parent, SIGKILL);
   ASSERT_EQ(waitpid(parent, nullptr, 0), parent);
   rig.StartProvider();  // ends what "a" left behind
   rig.Await("a", InstanceState::kGone);

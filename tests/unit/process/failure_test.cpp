@@ -4,7 +4,12 @@
 #include <netinet/in.h>
 #include <sys/socket.h>
 
+#include <filesystem>
+#include <fstream>
+
+#include "providers/process/folder.h"
 #include "providers/process/unique_fd.h"
+#include "tests/signal_one.h"
 #include "tests/unit/process/rig.h"
 
 namespace autoscale {
@@ -37,7 +42,7 @@ TEST(ProcessFailure, CrashNamesItsSignal) {
   Rig rig;
   rig.Launch(rig.Target(), {"a"});
   rig.Await("a", InstanceState::kReady);
-  kill(rig.Pid("a"), SIGABRT);
+  SignalOne(rig.Pid("a"), SIGABRT);
   const auto gone = rig.Await("a", InstanceState::kGone);
   EXPECT_TRUE(gone.detail.starts_with("ended by SIGABRT after ")) << gone.detail;
 }
@@ -58,6 +63,43 @@ TEST(ProcessFailure, MissingFolderIsGoneWithTheReason) {
   rig.Launch(target, {"a"});
   EXPECT_EQ(rig.Await("a", InstanceState::kGone).detail,
             "cannot enter the folder /nowhere: No such file or directory");
+}
+
+TEST(ProcessFailure, OneThatGoesToTheBackgroundIsEndedAndToldHowToMend) {
+  Rig rig;
+  auto target = rig.Target();
+  // It ends only when the other has left its group: who is still in it is ended with it.
+  target->command = {"sh", "-c",
+                     "setsid sh -c '>left; exec sleep 1000' & until [ -e left ]; do :; done; "
+                     "echo {port}"};
+  rig.Launch(target, {"a"});
+  const auto gone = rig.Await("a", InstanceState::kGone);
+  EXPECT_TRUE(gone.detail.starts_with("exited with status 0 after ")) << gone.detail;
+  EXPECT_NE(gone.detail.find("keeps it in the foreground"), std::string::npos) << gone.detail;
+  EXPECT_TRUE(Eventually([&] { return bool(InstanceFolder(rig.Folder("a")).Lock()); }))
+      << "what it left behind still runs";
+}
+
+TEST(ProcessFailure, WhyItIsNotReadyYetIsTold) {
+  Rig rig;
+  std::ofstream(rig.root() + "/sick") << "yes";
+  rig.Launch(rig.Target({"--sick-file", rig.root() + "/sick"}), {"a"});
+  // "connection refused" may come first.
+  EXPECT_TRUE(Eventually([&] {
+    return rig.Await("a", InstanceState::kStarting).detail == "GET /healthz answered 503";
+  }));
+}
+
+TEST(ProcessFailure, AFolderThatCannotBeMadeIsToldAndLeavesNothing) {
+  Rig rig;
+  std::filesystem::create_directory(rig.root() + "/state/web");
+  std::ofstream(rig.root() + "/state/web/a") << "a file in its place";
+  const auto answers = rig.Launch(rig.Target(), {"a"});
+  ASSERT_FALSE(answers[0].ok());
+  EXPECT_TRUE(rig.Observe(rig.Target()).empty());
+  std::filesystem::remove(rig.root() + "/state/web/a");
+  EXPECT_TRUE(rig.Launch(rig.Target(), {"a"})[0].ok());
+  rig.Await("a", InstanceState::kReady);
 }
 
 TEST(ProcessFailure, TakenPortIsPassedOver) {
@@ -81,6 +123,12 @@ TEST(ProcessFailure, OutOfPortsFailsOnlyTheRest) {
   EXPECT_EQ(answers[2].error().message, "no free port in " + std::to_string(target->first_port) +
                                             "-" + std::to_string(target->last_port));
   EXPECT_EQ(rig.Observe(target).size(), 2u);
+  // Those that others took are told apart: a range may be too small, or somebody sits in it.
+  const UniqueFd other = Occupy(target->last_port + 1);
+  target->last_port += 1;
+  EXPECT_EQ(rig.Launch(target, {"c"})[0].error().message,
+            "no free port in " + std::to_string(target->first_port) + "-" +
+                std::to_string(target->last_port) + ", 1 of them taken by other programs");
   // The port of one that ended is free again.
   rig.Await("a", InstanceState::kReady);
   rig.Terminate(target, {"a"});

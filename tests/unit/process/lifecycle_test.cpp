@@ -5,6 +5,7 @@
 #include <filesystem>
 #include <fstream>
 
+#include "tests/signal_one.h"
 #include "tests/unit/process/rig.h"
 
 namespace autoscale {
@@ -115,7 +116,7 @@ TEST(ProcessLifecycle, EndsItsWorkersWithIt) {
       "/proc/" + std::to_string(parent) + "/task/" + std::to_string(parent) + "/children";
   const pid_t worker = std::stoi(ReadWhole(path));
   ASSERT_TRUE(Lives(worker));
-  kill(parent, SIGKILL);
+  SignalOne(parent, SIGKILL);
   const auto gone = rig.Await("a", InstanceState::kGone);
   EXPECT_NE(gone.detail.find("ended by SIGKILL"), std::string::npos) << gone.detail;
   EXPECT_TRUE(Eventually([&] { return !Lives(worker); }));
@@ -185,11 +186,11 @@ TEST(ProcessLifecycle, HealthFollowsChangedOptions) {
   changed->host = "127.0.0.1";
   changed->health.timeout = Millis(10);
   changed->health.unhealthy_after = 1;
-  kill(rig.Pid("a"), SIGSTOP);  // answers nothing any more
+  SignalOne(rig.Pid("a"), SIGSTOP);  // answers nothing any more
   rig.Observe(changed);
   const auto unready = rig.Await("a", InstanceState::kUnready);
   EXPECT_NE(unready.detail.find("timed out after 10ms"), std::string::npos) << unready.detail;
-  kill(rig.Pid("a"), SIGCONT);
+  SignalOne(rig.Pid("a"), SIGCONT);
 }
 
 }  // namespace

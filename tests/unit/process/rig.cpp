@@ -5,9 +5,8 @@
 
 #include <csignal>
 #include <filesystem>
-#include <fstream>
-#include <iterator>
 
+#include "engine/model/file.h"
 #include "providers/process/identity.h"
 #include "providers/process/ports.h"
 
@@ -44,8 +43,8 @@ std::string BesideTest(const std::string& program) {
 }
 
 std::string ReadWhole(const std::string& path) {
-  std::ifstream in(path);
-  return {std::istreambuf_iterator<char>(in), {}};
+  const auto text = ReadFile(path);
+  return text.ok() ? *text : "";
 }
 
 bool Lives(pid_t pid) {
@@ -77,7 +76,9 @@ Rig::~Rig() {
        it.increment(fault)) {
     if (it->path().filename() != "record") continue;
     const auto identity = ParseProcessIdentity(ReadWhole(it->path()));
-    if (!identity || !OpenProcess(*identity)) continue;
+    if (!identity) continue;
+    const auto process = OpenProcess(*identity);
+    if (!process || !*process) continue;
     kill(-identity->pid, SIGKILL);
     // Its port is to be free for the next test; another daemon's child is waited for by nobody
     // here.

@@ -2,9 +2,12 @@
 
 #include <gtest/gtest.h>
 
+#include <bit>
 #include <cmath>
 #include <limits>
 #include <nlohmann/json.hpp>
+
+#include "engine/record/shadow.h"
 
 namespace autoscale {
 namespace {
@@ -103,7 +106,7 @@ TEST(RecordTest, EveryFieldSurvivesTheRoundTrip) {
 }
 
 TEST(RecordTest, EveryWordOfEveryEnumSurvives) {
-  for (int state = 0; state <= static_cast<int>(SampleState::kError); ++state) {
+  for (int state = 0; state <= static_cast<int>(SampleState::kImplausible); ++state) {
     for (int unit = 0; unit <= static_cast<int>(Unit::kCount); ++unit) {
       DecisionRecord record = FullRecord();
       record.samples[0].sample.state = static_cast<SampleState>(state);
@@ -127,16 +130,45 @@ TEST(RecordTest, EveryWordOfEveryEnumSurvives) {
   }
 }
 
-TEST(RecordTest, ValuesThatAreNoNumbersAreNull) {
+TEST(RecordTest, ValuesThatAreNoNumbersSurvive) {
   DecisionRecord record = FullRecord();
   record.samples[0].sample.value = std::numeric_limits<double>::infinity();
+  record.samples[0].sample.age_s = std::numeric_limits<float>::infinity();
+  record.samples[0].sample.instances[0].value = -std::numeric_limits<double>::infinity();
   const json node = ToJson(record);
-  EXPECT_TRUE(node["samples"][0]["value"].is_null());
   EXPECT_TRUE(node["samples"][1]["value"].is_null());
   EXPECT_TRUE(node["samples"][1]["age"].is_null());
   const auto read = RecordFromJson(node.dump());
   ASSERT_TRUE(read.ok()) << read.error().message;
-  EXPECT_TRUE(std::isnan(read->samples[0].sample.value));
+  ExpectSame(read->samples[0].sample, record.samples[0].sample);
+  EXPECT_TRUE(std::isnan(read->samples[1].sample.value));
+}
+
+TEST(RecordTest, EveryBitOfANumberSurvives) {
+  for (const double value : {-0.0, 5e-324, -2.2250738585072009e-308, 0.1 + 0.2, 1e308,
+                             std::nextafter(75.0, 80.0), 9007199254740993.0}) {
+    DecisionRecord record = FullRecord();
+    record.samples[0].sample.value = value;
+    record.samples[0].sample.coverage = std::nextafter(0.9F, 1.0F);
+    const auto read = RecordFromJson(ToJson(record).dump());
+    ASSERT_TRUE(read.ok()) << read.error().message;
+    EXPECT_EQ(std::bit_cast<uint64_t>(read->samples[0].sample.value),
+              std::bit_cast<uint64_t>(value));
+    EXPECT_EQ(read->samples[0].sample.coverage, std::nextafter(0.9F, 1.0F));
+  }
+}
+
+TEST(RecordTest, BytesThatAPolicySeesSurvive) {
+  DecisionRecord record = FullRecord();
+  record.samples[0].sample.instances[0].instance = "i-\xff\xc3";
+  record.samples[0].spread = true;
+  record.samples[1].sample.error = std::make_shared<const std::string>("bad \x80");
+  const auto read = RecordFromJson(ToJson(record).dump());
+  ASSERT_TRUE(read.ok()) << read.error().message;
+  ExpectSame(read->samples[0].sample, record.samples[0].sample);
+  ExpectSame(read->samples[1].sample, record.samples[1].sample);
+  EXPECT_TRUE(read->samples[0].spread);
+  EXPECT_FALSE(read->samples[1].spread);
 }
 
 TEST(RecordTest, BytesThatAreNoTextDoNotThrow) {
@@ -238,6 +270,50 @@ TEST(RecordTest, AFloodOfStageNamesIsRefused) {
   EXPECT_NE(FaultOf(bad).find("must be the name of a stage"), std::string::npos);
   // What is already known stays readable.
   EXPECT_EQ(FaultOf(ToJson(FullRecord())), "accepted");
+}
+
+TEST(RecordTest, FaultsQuoteLittleOfTheText) {
+  json node = ToJson(FullRecord());
+  node["samples"][0]["state"] = "fr\nesh" + std::string(1 << 20, 'x');
+  const auto wrong_word = RecordFromJson(node.dump());
+  ASSERT_FALSE(wrong_word.ok());
+  EXPECT_EQ(wrong_word.error().message.size(), 400u);
+  EXPECT_NE(wrong_word.error().message.find("samples[0].state must be a word that autoscaled "
+                                            "knows, but it is \"fr esh"),
+            std::string::npos);
+  EXPECT_LE(RecordFromJson("\"" + std::string(1 << 20, 'x')).error().message.size(), 400u);
+}
+
+TEST(ShadowAccountTest, SurvivesTheRoundTrip) {
+  ShadowAccount account{.since = TimePoint(Millis(1'767'322'800'678)),
+                        .last = TimePoint(Millis(1'767'322'900'001)),
+                        .evaluations = 10,
+                        .agreed = 5,
+                        .more = 3,
+                        .fewer = 2,
+                        .stays = 1,
+                        .moves = 4,
+                        .faults = 6,
+                        .fault = "broken",
+                        .hours = 0.1 + 0.2,
+                        .live_instance_hours = 1e-9,
+                        .instance_hours = 12.5};
+  account.examples.push_back({.at = account.last,
+                              .before = 1,
+                              .live = 2,
+                              .shadow = 3,
+                              .live_reason = "a\xff",
+                              .shadow_reason = "b"});
+  const std::string text = Encode(account);
+  const auto read = DecodeAccount(text);
+  ASSERT_TRUE(read.ok()) << read.error().message;
+  EXPECT_EQ(Encode(*read), text);
+  EXPECT_EQ(read->since, account.since);
+  EXPECT_EQ(read->hours, account.hours);
+  EXPECT_EQ(read->examples[0].live_reason, "a\xEF\xBF\xBD");
+  for (size_t length = 0; length < text.size(); ++length) {
+    EXPECT_FALSE(DecodeAccount(text.substr(0, length)).ok()) << length;
+  }
 }
 
 }  // namespace

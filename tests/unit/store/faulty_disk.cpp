@@ -2,6 +2,7 @@
 
 #include <sqlite3.h>
 
+#include <csignal>
 #include <map>
 
 namespace autoscale {
@@ -13,17 +14,24 @@ struct Methods : sqlite3_io_methods {
 };
 
 int write_code = SQLITE_OK, sync_code = SQLITE_OK;
+int writes_left = -1;  // until the kill; negative: none is meant
 sqlite3_vfs* disk = nullptr;
+
+void CountWrite() {
+  if (writes_left >= 0 && writes_left-- == 0) (void)raise(SIGKILL);
+}
 
 const sqlite3_io_methods* Real(sqlite3_file* file) {
   return static_cast<const Methods*>(file->pMethods)->real;
 }
 
 int Write(sqlite3_file* file, const void* data, int size, sqlite3_int64 offset) {
+  CountWrite();
   return write_code != SQLITE_OK ? write_code : Real(file)->xWrite(file, data, size, offset);
 }
 
 int Sync(sqlite3_file* file, int flags) {
+  CountWrite();
   return sync_code != SQLITE_OK ? sync_code : Real(file)->xSync(file, flags);
 }
 
@@ -54,5 +62,6 @@ void FaultyDisk::Install() {
 
 void FaultyDisk::FailWrites(int code) { write_code = code; }
 void FaultyDisk::FailSyncs(int code) { sync_code = code; }
+void FaultyDisk::KillAtWrite(int n) { writes_left = n; }
 
 }  // namespace autoscale

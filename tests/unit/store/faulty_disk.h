@@ -10,6 +10,8 @@ class FaultyDisk {
   // The SQLite result codes that writes and syncs answer from now on; SQLITE_OK: they succeed.
   static void FailWrites(int code);
   static void FailSyncs(int code);
+  // The process is killed in place of the n-th write or sync from now on, counted from 0.
+  static void KillAtWrite(int n);
 };
 
 }  // namespace autoscale

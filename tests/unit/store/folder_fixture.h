@@ -2,6 +2,7 @@
 #pragma once
 
 #include <gtest/gtest.h>
+#include <sqlite3.h>
 #include <stdlib.h>
 
 #include <filesystem>
@@ -52,6 +53,30 @@ class FolderFixture : public testing::Test {
   Error OpenFault() {
     auto store = Store::Open(folder_);
     return store.ok() ? Error{ErrorKind::kInternal, "it opened"} : std::move(store).error();
+  }
+
+  // Another program at work on the database.
+  void RunSql(const std::string& sql) {
+    sqlite3* shell = nullptr;
+    ASSERT_EQ(sqlite3_open(file_.c_str(), &shell), SQLITE_OK);
+    EXPECT_EQ(sqlite3_exec(shell, sql.c_str(), nullptr, nullptr, nullptr), SQLITE_OK)
+        << sqlite3_errmsg(shell);
+    sqlite3_close(shell);
+  }
+
+  // The first column of the first row, as text.
+  std::string ReadSql(const std::string& sql) {
+    sqlite3* shell = nullptr;
+    sqlite3_stmt* statement = nullptr;
+    EXPECT_EQ(sqlite3_open(file_.c_str(), &shell), SQLITE_OK);
+    EXPECT_EQ(sqlite3_prepare_v2(shell, sql.c_str(), -1, &statement, nullptr), SQLITE_OK)
+        << sqlite3_errmsg(shell);
+    const bool row = sqlite3_step(statement) == SQLITE_ROW;
+    const void* text = row ? sqlite3_column_text(statement, 0) : nullptr;
+    std::string found = text == nullptr ? "" : static_cast<const char*>(text);
+    sqlite3_finalize(statement);
+    sqlite3_close(shell);
+    return found;
   }
 
   std::string root_, folder_, file_;

@@ -53,7 +53,12 @@ TEST_F(StoreTest, RowsSurviveAReopenWithEveryField) {
   web.policy_state = std::string("a\0b\xff", 4);
   web.history.AddProposal(At(1000), 5);
   web.history.AddChange(At(2000), -3);
+  web.breaker = "five starts failed";
+  web.breaker_since = At(3000);
+  web.leaving = R"({"gateways":[]})";
   InstanceRow draining = Instance("web", "i-2");
+  draining.protected_until = At(5000);
+  draining.protect_reason = "a debugger is on it";
   draining.phase = InstancePhase::kDraining;
   draining.deadline = At(99'000);
   draining.endpoint = "127.0.0.1:20002";
@@ -73,6 +78,9 @@ TEST_F(StoreTest, RowsSurviveAReopenWithEveryField) {
   EXPECT_EQ(read.pause_reason, web.pause_reason);
   EXPECT_EQ(read.policy_state, web.policy_state);
   EXPECT_EQ(read.history, web.history);
+  EXPECT_EQ(read.breaker, web.breaker);
+  EXPECT_EQ(read.breaker_since, web.breaker_since);
+  EXPECT_EQ(read.leaving, web.leaving);
   EXPECT_EQ(store->ReadInstances().value(), (std::vector<InstanceRow>{requested, draining}));
   EXPECT_EQ(store->last_now(), At(123'456));
 }
@@ -188,26 +196,9 @@ TEST_F(StoreTest, ADecisionIsReplacedById) {
   EXPECT_EQ(records->front().actions[0].text, "started i-7");
 }
 
-TEST_F(StoreTest, PruningKeepsTheNewestOfEachService) {
-  auto store = OpenStore();
-  StoreBatch batch;
-  for (int64_t id = 1; id <= 6; ++id) {
-    batch.decisions.push_back(Decided(id, id % 2 == 0 ? "even" : "odd"));
-  }
-  batch.decisions.push_back(Decided(7, "rare"));
-  ASSERT_TRUE(Succeeded(store->Commit(batch)));
-  ASSERT_TRUE(Succeeded(store->PruneDecisions(2)));
-  std::vector<int64_t> left;
-  const auto records = store->ReadDecisions("", 100);
-  for (const DecisionRecord& record : *records) left.push_back(record.id);
-  EXPECT_EQ(left, (std::vector<int64_t>{7, 6, 5, 4, 3}));  // 7 rare; 6, 4 even; 5, 3 odd
-}
-
-TEST_F(StoreTest, PruningNeverForgetsTheLastId) {
-  auto store = OpenStore();
-  ASSERT_TRUE(Succeeded(store->Commit({.decisions = {Decided(8, "web")}})));
-  ASSERT_TRUE(Succeeded(store->PruneDecisions(0)));
-  store.reset();
+TEST_F(StoreTest, AnIdIsNeverGivenAgainThoughItsDecisionIsGone) {
+  ASSERT_TRUE(Succeeded(OpenStore()->Commit({.decisions = {Decided(8, "web")}})));
+  RunSql("DELETE FROM decisions");
   EXPECT_EQ(OpenStore()->last_decision_id(), 8);
 }
 

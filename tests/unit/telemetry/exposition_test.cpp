@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include <limits>
 #include <set>
 #include <sstream>
 
@@ -29,6 +30,8 @@ TEST(ExpositionTest, CountersAreExportedByTheirNames) {
   counters.evaluations = 4;
   counters.policy_faults = 5;
   counters.worker_restarts = 6;
+  counters.quarantined = 7;
+  counters.policies_unserved = 21;
   counters.decisions_out = 7;
   counters.decisions_in = 8;
   counters.holds_for_metrics = 9;
@@ -50,6 +53,8 @@ TEST(ExpositionTest, CountersAreExportedByTheirNames) {
                            "autoscaled_evaluations_total 4",
                            "autoscaled_policy_faults_total 5",
                            "autoscaled_worker_restarts_total 6",
+                           "autoscaled_policy_quarantined_total 7",
+                           "autoscaled_policy_unserved_total 21",
                            "autoscaled_decisions_out_total 7",
                            "autoscaled_decisions_in_total 8",
                            "autoscaled_holds_for_metrics_total 9",
@@ -73,14 +78,20 @@ TEST(ExpositionTest, CountersAreExportedByTheirNames) {
 }
 
 TEST(ExpositionTest, AServiceHasItsGauges) {
-  const ServiceGauges web{.name = "web",
-                          .desired = 5,
-                          .ready = 4,
-                          .draining = 1,
-                          .min = 2,
-                          .max = 9,
-                          .paused = true,
-                          .metrics = {{"cpu", 0.5, true}, {"errors", 0.25, false}}};
+  const ServiceGauges web{
+      .name = "web",
+      .desired = 5,
+      .ready = 4,
+      .draining = 1,
+      .min = 2,
+      .max = 9,
+      .paused = true,
+      .holding = true,
+      .quarantined = true,
+      .cost_per_hour = 2.5,
+      .metrics = {{"cpu", 0.5, SampleState::kFresh, 2.5F, 1.0F},
+                  {"errors", 0.25, SampleState::kPartial, 3.0F, 0.5F},
+                  {"gone", 0, SampleState::kStale, std::numeric_limits<float>::infinity(), {}}}};
   const std::string text = RenderMetrics(Counters(), {web}, {});
   EXPECT_EQ(LinesOf(text, "autoscaled_service_"),
             (Lines{"autoscaled_service_desired_instances{service=\"web\"} 5",
@@ -90,12 +101,26 @@ TEST(ExpositionTest, AServiceHasItsGauges) {
                    "autoscaled_service_max_instances{service=\"web\"} 9",
                    "autoscaled_service_dry_run{service=\"web\"} 0",
                    "autoscaled_service_paused{service=\"web\"} 1",
-                   "autoscaled_service_problem{service=\"web\"} 0"}));
-  // errors is not fresh: it has no value.
+                   "autoscaled_service_problem{service=\"web\"} 0",
+                   "autoscaled_service_breaker_open{service=\"web\"} 0",
+                   "autoscaled_service_quarantined{service=\"web\"} 1",
+                   "autoscaled_service_cost_per_hour{service=\"web\"} 2.5",
+                   "autoscaled_service_holding{service=\"web\"} 1"}));
+  EXPECT_EQ(LinesOf(RenderMetrics(Counters(), {web, web}, {}), "autoscaled_fleet_cost_per_hour"),
+            Lines{"autoscaled_fleet_cost_per_hour 5"});
+  // errors and gone are not fresh: they have no value.
   EXPECT_EQ(LinesOf(text, "autoscaled_metric_"),
             (Lines{"autoscaled_metric_value{service=\"web\",metric=\"cpu\"} 0.5",
                    "autoscaled_metric_fresh{service=\"web\",metric=\"cpu\"} 1",
-                   "autoscaled_metric_fresh{service=\"web\",metric=\"errors\"} 0"}));
+                   "autoscaled_metric_fresh{service=\"web\",metric=\"errors\"} 0",
+                   "autoscaled_metric_fresh{service=\"web\",metric=\"gone\"} 0",
+                   "autoscaled_metric_state{service=\"web\",metric=\"cpu\",state=\"fresh\"} 1",
+                   "autoscaled_metric_state{service=\"web\",metric=\"errors\",state=\"partial\"} 1",
+                   "autoscaled_metric_state{service=\"web\",metric=\"gone\",state=\"stale\"} 1",
+                   "autoscaled_metric_age_seconds{service=\"web\",metric=\"cpu\"} 2.5",
+                   "autoscaled_metric_age_seconds{service=\"web\",metric=\"errors\"} 3",
+                   "autoscaled_metric_coverage_ratio{service=\"web\",metric=\"cpu\"} 1",
+                   "autoscaled_metric_coverage_ratio{service=\"web\",metric=\"errors\"} 0.5"}));
 }
 
 TEST(ExpositionTest, AnInstanceHasItsUsage) {
@@ -106,6 +131,22 @@ TEST(ExpositionTest, AnInstanceHasItsUsage) {
                    "endpoint=\"127.0.0.1:20001\"} 2.5",
                    "autoscaled_instance_memory_bytes{service=\"web\",instance_id=\"i-1\","
                    "endpoint=\"127.0.0.1:20001\"} 1048576"}));
+}
+
+TEST(ExpositionTest, TheEndpointsOfPrometheusAreTold) {
+  const std::string text = RenderMetrics(Counters(), {}, {},
+                                         {{.url = "http://a:9090", .in_use = false, .up = false},
+                                          {.url = "http://b:9090", .in_use = true, .up = true},
+                                          {.url = "http://c:9090"}});
+  EXPECT_NE(text.find("autoscaled_prometheus_in_use{endpoint=\"http://a:9090\"} 0\n"
+                      "autoscaled_prometheus_in_use{endpoint=\"http://b:9090\"} 1\n"
+                      "autoscaled_prometheus_in_use{endpoint=\"http://c:9090\"} 0\n"),
+            std::string::npos);
+  EXPECT_NE(text.find("autoscaled_prometheus_up{endpoint=\"http://a:9090\"} 0\n"
+                      "autoscaled_prometheus_up{endpoint=\"http://b:9090\"} 1\n"),
+            std::string::npos)
+      << text;
+  EXPECT_EQ(text.find("autoscaled_prometheus_up{endpoint=\"http://c"), std::string::npos);
 }
 
 TEST(ExpositionTest, LabelsAreEscaped) {
@@ -146,7 +187,8 @@ void ExpectSample(const std::string& line) {
 
 // What Prometheus' parser would refuse: a line of another form, a family that comes twice.
 TEST(ExpositionTest, EveryLineIsWellFormed) {
-  ServiceGauges web{.name = "web", .metrics = {{"x", -1e-300, true}}};
+  ServiceGauges web{.name = "web",
+                    .metrics = {{.name = "x", .value = -1e-300, .state = SampleState::kFresh}}};
   const std::string text = RenderMetrics(Counters(), {web, web}, {{"web", "i", "e", 1, 2}});
   std::set<std::string> families;
   std::istringstream in(text);

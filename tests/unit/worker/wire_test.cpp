@@ -10,7 +10,7 @@ namespace {
 std::string EncodedRequest(const TestService& service) {
   std::string bytes;
   FrameWriter out(bytes);
-  PutRequest(out, 7, service.View());
+  PutRequest(out, 7, std::vector<uint32_t>{3, 1}, service.View());
   return bytes;
 }
 
@@ -39,6 +39,7 @@ TEST(WireTest, RequestsComeBackWhole) {
   }
   const Snapshot& got = request.snapshot;
   EXPECT_EQ(request.policy, 7U);
+  EXPECT_EQ(request.zones, (std::vector<uint32_t>{3, 1}));
   EXPECT_EQ(got.service, "shop");
   EXPECT_EQ(got.now, service.now);
   EXPECT_EQ(got.capacity.desired, 4);
@@ -104,6 +105,29 @@ TEST(WireTest, EveryDamagedByteIsSurvived) {
       GetEvaluation(answers);  // no crash, no endless loop, no allocation of what is not there
     }
   }
+}
+
+TEST(WireTest, CapacitiesThatNoPolicyCanProposeAreRefused) {
+  for (const int capacity : {0, kMaxCapacity, -1, kMaxCapacity + 1, INT32_MIN, INT32_MAX}) {
+    std::string bytes;
+    FrameWriter out(bytes);
+    PutEvaluation(out, {.proposal = {.kind = ProposalKind::kScaleTo, .capacity = capacity}});
+    FrameReader in(bytes);
+    GetEvaluation(in);
+    EXPECT_EQ(in.ok(), capacity >= 0 && capacity <= kMaxCapacity) << capacity;
+  }
+}
+
+TEST(WireTest, ReasonsAreShortLines) {
+  std::string bytes;
+  FrameWriter out(bytes);
+  PutEvaluation(out, {.proposal = {.reason = "a\nb" + std::string(1 << 20, 'x'), .at = "c\x1b"}});
+  FrameReader in(bytes);
+  const Evaluation got = GetEvaluation(in);
+  EXPECT_TRUE(in.Done());
+  EXPECT_EQ(got.proposal.reason.size(), 1000u);
+  EXPECT_TRUE(got.proposal.reason.starts_with("a bx"));
+  EXPECT_EQ(got.proposal.at, "c ");
 }
 
 }  // namespace

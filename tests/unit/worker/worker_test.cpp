@@ -7,6 +7,7 @@
 #include <fstream>
 #include <thread>
 
+#include "tests/signal_one.h"
 #include "tests/unit/policy/bench.h"
 
 namespace autoscale {
@@ -70,6 +71,86 @@ TEST_F(WorkerTest, AnswersAsTheHostDoes) {
   EXPECT_TRUE(worker_->Evaluate({}).empty());
 }
 
+TEST_F(WorkerTest, ModulesGoWithTheirPolicies) {
+  const auto module = [](const std::string& text) {
+    return std::make_shared<const PolicyModule>(
+        PolicyModule{.name = "n", .path = "policies/n.lua", .text = text});
+  };
+  std::vector<std::shared_ptr<const PolicySource>> policies;
+  for (const char* text : {"return 5", "return 6", "return 5"}) {
+    PolicySource policy =
+        MakePolicy("return scale_to(require 'n' + " + std::to_string(10 * policies.size()) + ")");
+    policy.modules = {module(text)};
+    policy.hash += policies.size();
+    policies.push_back(std::make_shared<const PolicySource>(std::move(policy)));
+  }
+  EXPECT_EQ(One(policies[0]).capacity, 5);
+  EXPECT_EQ(One(policies[1]).capacity, 16);
+  EXPECT_EQ(One(policies[2]).capacity, 25);
+  SignalOne(worker_->pid(), SIGKILL);  // another one is sent them again
+  EXPECT_EQ(One(policies[2]).capacity, 25);
+  EXPECT_EQ(One(policies[1]).capacity, 16);
+}
+
+TEST_F(WorkerTest, ZonesGoWithTheirServices) {
+  const auto zone = [](const char* name, int offset_s) {
+    return std::make_shared<const Zone>(
+        Zone{.name = name, .version = "1", .changes = {{0, offset_s, "X"}}});
+  };
+  const std::vector<std::shared_ptr<const Zone>> first{zone("A/East", 7200)};
+  const std::vector<std::shared_ptr<const Zone>> second{zone("A/West", 14400), first[0]};
+  const auto policy = Policy("return scale_to(local_time(3600).hour)");
+  const auto named = Policy("return scale_to(local_time(3600, 'A/East').hour)");
+  std::vector<EvaluationRequest> requests{Request(policy), Request(policy), Request(policy),
+                                          Request(named)};
+  requests[1].snapshot.zones = first;
+  requests[2].snapshot.zones = requests[3].snapshot.zones = second;
+  for (int round = 0; round < 2; ++round) {
+    const auto answers = worker_->Evaluate(requests);
+    EXPECT_EQ(answers.at(0).proposal.capacity, 1);
+    EXPECT_EQ(answers.at(1).proposal.capacity, 3);
+    EXPECT_EQ(answers.at(2).proposal.capacity, 5);
+    EXPECT_EQ(answers.at(3).proposal.capacity, 3);
+  }
+}
+
+TEST_F(WorkerTest, AfterTenLimitsInARowAPolicyIsQuarantinedForThatService) {
+  const auto policy = Policy("if service == 'busy' then while true do end end return scale_to(7)");
+  TestService busy;
+  busy.name = "busy";
+  const std::vector<EvaluationRequest> both{{.policy = policy, .snapshot = busy.View()},
+                                            Request(policy)};
+  const std::string limit =
+      "test.lua:1: more than 200000 instructions in one evaluation (policy_limits.instructions)";
+  for (int i = 0; i < 10; ++i) {
+    const auto answers = worker_->Evaluate(both);
+    EXPECT_EQ(answers.at(0).proposal.reason, limit);
+    EXPECT_EQ(answers.at(1).proposal.capacity, 7);
+  }
+  EXPECT_EQ(counters_.quarantined, 0U);
+  const auto answers = worker_->Evaluate(both);
+  EXPECT_EQ(answers.at(0).proposal.reason,
+            "test.lua: quarantined: 10 evaluations in a row ended at a limit, the last at " +
+                limit + "; change the file or the limit to have it tried again");
+  EXPECT_EQ(answers.at(0).proposal.at, "test.lua:1");
+  EXPECT_EQ(answers.at(0).proposal.cause, HoldCause::kFault);
+  EXPECT_EQ(answers.at(1).proposal.capacity, 7);  // the same policy for another service
+  EXPECT_EQ(counters_.quarantined, 1U);
+  // Another text is tried.
+  const EvaluationRequest changed{.policy = Policy("return scale_to(8)"), .snapshot = busy.View()};
+  EXPECT_EQ(worker_->Evaluate({&changed, 1}).at(0).proposal.capacity, 8);
+  EXPECT_TRUE(worker_->Evaluate(both).at(0).quarantined) << "the same again is not";
+}
+
+TEST_F(WorkerTest, LimitsThatAreNotInARowAreForgiven) {
+  const auto policy =
+      Policy("if metric('cpu').value > 0.8 then while true do end end return hold()");
+  for (int i = 0; i < 12; ++i) {
+    service_.Cpu(i == 6 ? 0.5 : 0.9);
+    EXPECT_EQ(One(policy).reason.find("quarantined"), std::string::npos) << i;
+  }
+}
+
 TEST_F(WorkerTest, LargeBatchesAreAnsweredInOrder) {
   const auto policy = Policy("return scale_to(metric('rps').value, service)");
   std::vector<TestService> services(10'000);
@@ -131,7 +212,7 @@ TEST_F(WorkerTest, AfterThreeKillsAPolicyIsQuarantinedUntilItsTextChanges) {
   EXPECT_EQ(
       One(policy).reason,
       "hang.lua: quarantined: the process running it has had to be killed 3 times; change the "
-      "file to have it tried again");
+      "file or the limit to have it tried again");
   EXPECT_EQ(counters_.worker_restarts, restarts);
   EXPECT_EQ(One(Policy("return scale_to(8)", "policies/hang.lua")).capacity, 8);
 }
@@ -148,7 +229,7 @@ TEST_F(WorkerTest, ManyServicesOfAHangingPolicyCostThreeKills) {
 
 TEST_F(WorkerTest, AKilledWorkerIsReplaced) {
   for (int i = 1; i <= 3; ++i) {
-    ASSERT_EQ(kill(worker_->pid(), SIGKILL), 0);
+    ASSERT_EQ(SignalOne(worker_->pid(), SIGKILL), 0);
     EXPECT_EQ(One(Policy("return scale_to(6)")).capacity, 6);
     EXPECT_EQ(counters_.worker_restarts, static_cast<uint64_t>(i));
   }
@@ -166,7 +247,7 @@ TEST_F(WorkerTest, KilledInTheMiddleOfABatchNobodyIsBlamed) {
     while (clock_gettime(clock, &busy) == 0 && busy.tv_sec == 0 && busy.tv_nsec < 20'000'000) {
       std::this_thread::yield();
     }
-    kill(pid, SIGKILL);
+    SignalOne(pid, SIGKILL);
   });
   const auto answers = worker_->Evaluate(requests);
   killer.join();
@@ -176,7 +257,7 @@ TEST_F(WorkerTest, KilledInTheMiddleOfABatchNobodyIsBlamed) {
 
 TEST_F(WorkerTest, AStoppedWorkerIsReplacedAndNobodyIsBlamed) {
   Start({.wall = Millis(1)});
-  ASSERT_EQ(kill(worker_->pid(), SIGSTOP), 0);
+  ASSERT_EQ(SignalOne(worker_->pid(), SIGSTOP), 0);
   EXPECT_EQ(One(Policy("return scale_to(6)")).capacity, 6);
   EXPECT_EQ(counters_.worker_restarts, 1U);
 }

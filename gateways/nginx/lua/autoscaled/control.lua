@@ -67,10 +67,11 @@ local function describe_peer(peer, state, in_flight)
                         weight = peer.weight or 0, state = state, in_flight = in_flight }
 end
 
--- JSON is put together here because cjson writes an empty list as {}. Nil for an unknown name.
+-- JSON is put together here because cjson writes an empty list as {}. Nil for an unknown name, and
+-- for a list that cannot be read: it is to be pushed again.
 local function describe(name, slots)
-  local list = lists.current(name)
-  if not list.generation then return nil end
+  local list, unreadable = lists.current(name)
+  if unreadable or not list.generation then return nil end
   local peers = {}
   for _, state in ipairs { "serving", "draining", "gone" } do
     for _, peer in ipairs(list[state]) do
@@ -86,7 +87,7 @@ end
 
 local function get(name)
   local text = describe(name, flights.live_slots())
-  if not text then return refuse(404, "no list of " .. name .. " was ever pushed") end
+  if not text then return refuse(404, "there is no list of " .. name) end
   return answer(200, text)
 end
 

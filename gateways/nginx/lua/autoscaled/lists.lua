@@ -1,9 +1,10 @@
 -- Upstream lists: kept in a shared dict, decoded once a worker and version, saved to files.
 --
--- Keys: g|NAME a generation, raised last of all on a change; l|NAME|GENERATION the list as JSON;
--- k|NAME and n, n|1.. the names ever seen; s|NAME: the name is in the file `names`, which tells a
--- start what to restore. A list is written under a key of its own before the generation points to
--- it, so that a dict without room loses nothing that it had.
+-- Keys: g|NAME the generation that counts, set last of all on a change; c|NAME the last that was
+-- given out, each only once; l|NAME|GENERATION the list as JSON; k|NAME and n, n|1.. the names ever
+-- seen; s|NAME: the name is in the file `names`, which tells a start what to restore; lock: who
+-- makes a change. A list is written under a key of its own before the generation points to it, so
+-- that a dict without room loses nothing that it had.
 
 local cjson = require "cjson.safe"
 
@@ -19,6 +20,7 @@ local kGoneSeconds = 300
 -- A change takes under a millisecond; a worker that died with the lock must not hold it for long.
 local kLockSeconds = 5
 local kLockWaitSeconds = 2
+local kOvertaken = "it took longer than 5s, and another change may have come between"
 
 local kNone = { serving = {}, draining = {}, gone = {}, epoch = 0, seq = 0 }
 local cache = {} -- by name: the decoded list of this worker
@@ -48,10 +50,12 @@ function M.names()
   return names
 end
 
--- The stored list and its generation; nil when there is none.
+-- The stored list and its generation; nil when there is none, then with the generation of one that
+-- ought to be there and cannot be read.
 local function read(name)
+  local generation
   for _ = 1, 5 do
-    local generation = dict:get("g|" .. name)
+    generation = dict:get("g|" .. name)
     if not generation or generation == 0 then return nil end
     local text = dict:get("l|" .. name .. "|" .. generation)
     if text then
@@ -60,7 +64,7 @@ local function read(name)
     end
     -- Changed between the two reads: the generation read next is a newer one.
   end
-  return nil
+  return nil, generation
 end
 
 -- Those that stay keep their place in the turn, so that frequent changes do not send every next
@@ -95,7 +99,8 @@ local function build(name, record, generation)
   return list
 end
 
--- This worker's view: {serving, draining, gone, epoch, seq}; an empty one for an unknown name.
+-- This worker's view: {serving, draining, gone, epoch, seq}; an empty one for an unknown name. Then
+-- whether the stored list cannot be read, and the view is the last one that could.
 -- Costs one look into the dict while nothing changed.
 function M.current(name)
   local list = cache[name]
@@ -103,7 +108,7 @@ function M.current(name)
   if list and list.generation == generation then return list end
   local record
   record, generation = read(name)
-  if not record then return list or kNone end
+  if not record then return list or kNone, generation ~= nil end
   list = build(name, record, generation)
   cache[name] = list
   return list
@@ -139,14 +144,23 @@ function M.lingers(peer)
   return ngx.time() - peer.since < kGoneSeconds
 end
 
+local locks = 0 -- that this worker has taken
+
+-- Answers what tells whether the lock is still held: a worker that is stopped for longer than
+-- kLockSeconds may find itself in the middle of a change while another has made one.
 local function lock()
   local waited = 0
-  while not dict:add("lock", true, kLockSeconds) do
+  locks = locks + 1
+  local owner = ngx.worker.pid() .. " " .. locks
+  while true do
+    -- Never one that pushes out a list to make room.
+    local locked, err = dict:safe_add("lock", owner, kLockSeconds)
+    if locked then return function() return dict:get("lock") == owner end end
+    if err ~= "exists" then return nil, err end
     if waited >= kLockWaitSeconds then return false end
     ngx.sleep(0.005)
     waited = waited + 0.005
   end
-  return true
 end
 
 -- Writes beside and renames, so that a crash leaves the old file or the new one.
@@ -196,19 +210,28 @@ local function encode(record)
                        cjson.encode(record.peers), cjson.encode(record.gone))
 end
 
-local function store(name, record, generation)
-  local next_generation = (generation or 0) + 1
-  local key = "l|" .. name .. "|" .. next_generation
-  local ok, err = dict:safe_set(key, encode(record))
-  if ok and not generation then
-    dict:safe_add("g|" .. name, 0)
-  end
-  if ok then ok, err = dict:incr("g|" .. name, 1) end
+-- A generation that no list of this name has had, whatever a change that was cut off has left.
+local function next_generation(name)
+  local _, no_room = dict:safe_add("c|" .. name, dict:get("g|" .. name) or 0) -- mostly: "exists"
+  local generation = dict:incr("c|" .. name, 1)
+  return generation, not generation and no_room or nil
+end
+
+local function store(name, record, held)
+  local text = encode(record)
+  local generation, err = next_generation(name)
+  if not generation then return nil, err end
+  local key = "l|" .. name .. "|" .. generation
+  local before, ok = dict:get("g|" .. name) or 0, nil
+  ok, err = dict:safe_set(key, text)
+  if ok and not held() then ok, err = nil, kOvertaken end
+  if ok then ok, err = dict:safe_set("g|" .. name, generation) end
   if not ok then
     dict:delete(key)
     return nil, err
   end
-  if generation then dict:delete("l|" .. name .. "|" .. generation) end
+  -- The list before, and what changes that were cut off have left.
+  for i = before, generation - 1 do dict:delete("l|" .. name .. "|" .. i) end
   return true
 end
 
@@ -220,19 +243,22 @@ local function text_of(peers)
   return table.concat(parts, ",")
 end
 
-local function replace_locked(name, new, forget)
-  local old, generation = read(name)
+local function replace_locked(name, new, forget, held)
+  local old, unreadable = read(name)
   if old then
     local same = new.epoch == old.epoch and new.seq == old.seq
     if same and text_of(old.peers) == text_of(new.peers) then return 200, old end
     if same or new.epoch < old.epoch or (new.epoch == old.epoch and new.seq < old.seq) then
       return 409, old
     end
+  elseif unreadable then
+    ngx.log(ngx.ERR, "autoscaled: the list of ", name, " could not be read any more; a push replaces it")
   end
   local record = { epoch = new.epoch, seq = new.seq, peers = new.peers, gone = {} }
   if old then record.gone = gone_after(name, old, new.peers, forget) end
-  local ok, err = store(name, record, generation)
-  if not ok then return 500, err end
+  local ok, err = store(name, record, held)
+  if not ok then return err == kOvertaken and 503 or 500, err end
+  if not held() then return 200, record end -- who came after has saved a newer one
 
   record.gone = {}
   ok, err = save(name, encode(record))
@@ -246,9 +272,11 @@ end
 -- Makes `new` {epoch, seq, peers} the list, if it is newer than what there is. Answers a status and
 -- the list that counts (200, 409) or a reason (500, 503). In phases that may sleep.
 function M.replace(name, new, forget)
-  if not lock() then return 503, "another change did not end within 2s" end
-  local ran, status, answer = pcall(replace_locked, name, new, forget)
-  dict:delete("lock")
+  local held, err = lock()
+  if err then return 500, err end
+  if not held then return 503, "another change did not end within 2s" end
+  local ran, status, answer = pcall(replace_locked, name, new, forget, held)
+  if held() then dict:delete("lock") end
   if not ran then return 500, status end
   if status == 200 then M.register(name) end
   return status, answer
@@ -262,7 +290,7 @@ local function restore(name)
   local ok
   if record then
     record.gone = {}
-    ok, err = store(name, record, nil)
+    ok, err = store(name, record, function() return true end)
   end
   if ok then
     M.register(name)
@@ -273,7 +301,8 @@ local function restore(name)
   end
 end
 
--- In init_by_lua: takes up the saved lists, except those that a reload has kept in the dict.
+-- In init_by_lua: takes up the saved lists, except those that a reload has kept in the dict and that
+-- can be read.
 function M.init(dir)
   if not dict or not ngx.shared.autoscaled_counters then
     error("autoscaled: nginx.conf lacks 'lua_shared_dict autoscaled_lists 4m;' or "
@@ -284,7 +313,7 @@ function M.init(dir)
   local file = io.open(state_dir .. "names", "r")
   if not file then return end
   for name in file:lines() do
-    if M.valid_name(name) and not dict:get("g|" .. name) then restore(name) end
+    if M.valid_name(name) and not read(name) then restore(name) end
   end
   file:close()
 end

@@ -1,0 +1,159 @@
+// The fleet's dealings with targets that have a capacity.
+#include <algorithm>
+#include <utility>
+
+#include "daemon/fleet/fleet.h"
+#include "daemon/fleet/sizing.h"
+#include "net/fault_point.h"
+
+namespace autoscale {
+namespace {
+
+// Asked again after so long where the target did not say when.
+constexpr Millis kBlockedRetry = std::chrono::seconds(5);
+
+// Nothing came of it, and by then it is decided anew.
+constexpr Millis kRehearsed = std::chrono::minutes(1);
+
+std::string Plural(int n) { return std::to_string(n) + (n == 1 ? " instance" : " instances"); }
+
+bool IsNotNow(ErrorKind kind) {
+  return kind == ErrorKind::kConflict || kind == ErrorKind::kBlocked ||
+         kind == ErrorKind::kThrottled;
+}
+
+}  // namespace
+
+// What is told of the target as a whole; false: it could not be read, nothing of it counts.
+bool Fleet::TakeSizing(Member& member, const Observation& observation, TimePoint sent) {
+  if (observation.fault) {
+    member.problem = observation.fault->message;
+    return false;
+  }
+  if (observation.abilities.names_instances) return true;
+  if (!observation.capacity) {
+    member.problem = "its provider does not tell its capacity";
+    return false;
+  }
+  if (!member.sizing) {
+    member.sizing = std::make_unique<Sizing>();
+    member.sizing->capacity = *observation.capacity;
+  }
+  Sizing& sizing = *member.sizing;
+  sizing.abilities = observation.abilities;
+  if (sizing.blocked != observation.blocked) {
+    sizing.blocked = observation.blocked;
+    Note(member,
+         sizing.blocked.empty() ? "it may be scaled again" : "it is not scaled: " + sizing.blocked);
+  }
+  // What was asked meanwhile is not in it yet.
+  if (!sizing.busy && sent >= sizing.answered) {
+    if (*observation.capacity != sizing.capacity) {
+      TakeChange(member, *observation.capacity);
+    } else if (sizing.ours && sent - sizing.answered >= kProven) {
+      if (!member.breaker.empty()) Note(member, "the breaker closes: its capacity holds");
+      autoscale::CloseBreaker(member);
+    }
+  }
+  if (member.spec->owner == CapacityOwner::kExternal) member.desired = sizing.capacity;
+  return true;
+}
+
+// Its capacity is another one than it was.
+void Fleet::TakeChange(Member& member, int capacity) {
+  Sizing& sizing = *member.sizing;
+  const std::string change = "its capacity was changed from " + std::to_string(sizing.capacity) +
+                             " to " + std::to_string(capacity) + " by somebody else";
+  const bool ours = std::exchange(sizing.ours, false) && !member.rehearsal;
+  const int draining = sizing.capacity - member.desired;
+  sizing.capacity = capacity;
+  sizing.wished = -1;  // even the same is another wish now
+  switch (member.spec->owner) {
+    case CapacityOwner::kExternal:
+      return;  // as it ought to be
+    case CapacityOwner::kShared:
+      if (member.rehearsal || member.leaving) return;
+      member.desired = std::max(0, capacity - std::max(draining, 0));
+      Note(member, change + ": that holds (capacity: shared)");
+      return;
+    case CapacityOwner::kManaged:
+      if (!ours) return;
+      // Whoever keeps changing it is not fought for ever: the waits grow, then a person is needed.
+      Note(member, change + ": it is set back (capacity: managed)");
+      BackOff(member, options_.clock.Now(), change);
+      sizing.retry_at = member.launch_after;
+      return;
+  }
+}
+
+void Fleet::Resize(Member& member, TimePoint now) {
+  auto wish = WishFor(member, now);
+  if (!wish) return;
+  Sizing& sizing = *member.sizing;
+  if (wish->capacity != sizing.wished || wish->victims != sizing.victims || sizing.ours) {
+    sizing.wished = wish->capacity;
+    sizing.victims = wish->victims;
+    ++sizing.wishes;
+  }
+  wish->intent = member.spec->name + "/" + std::to_string(options_.epoch) + "/" +
+                 std::to_string(sizing.wishes);
+  sizing.busy = true;
+  sizing.ours = false;
+  if (wish->capacity != sizing.capacity) {
+    Note(member, "its target is asked for " + Plural(wish->capacity) + ", it is set to " +
+                     std::to_string(sizing.capacity));
+  }
+  ReachFaultPoint(FaultPoint::kBeforeLaunch);
+  if (!member.rehearsal && wish->capacity > sizing.capacity) {
+    options_.counters.instances_started += static_cast<uint64_t>(wish->capacity - sizing.capacity);
+  }
+  options_.courier.ToLoop([this, provider = member.provider, wish = *std::move(wish),
+                           target = TargetRef{member.spec->name, member.spec->target}] {
+    provider->SetCapacity(target, wish, [this, service = target.service, wish](Status answer) {
+      options_.courier.ToTick(
+          [this, service, wish, answer = std::move(answer)] { TakeResize(service, wish, answer); });
+    });
+  });
+}
+
+void Fleet::TakeResize(const std::string& service, const CapacityWish& wish, const Status& answer) {
+  Member* member = FindMember(service);
+  if (member == nullptr || !member->sizing) return;
+  ReachFaultPoint(FaultPoint::kLaunchAnswered);
+  const TimePoint now = options_.clock.Now();
+  Sizing& sizing = *member->sizing;
+  sizing.busy = false;
+  sizing.answered = now;
+  Touch(service);
+  if (answer.ok() && member->rehearsal) {
+    sizing.retry_at = now + kRehearsed;
+    return;
+  }
+  if (answer.ok()) {
+    sizing.capacity = wish.capacity;
+    sizing.ours = true;
+    if (member->breaker.empty()) member->problem.clear();
+    if (!member->rehearsal) options_.counters.instances_stopped += wish.victims.size();
+    for (Instance& instance : member->instances) {
+      const bool victim =
+          std::find(wish.victims.begin(), wish.victims.end(), instance.id) != wish.victims.end();
+      if (victim && instance.phase == InstancePhase::kStopping) instance.asked = now;
+    }
+    return;
+  }
+  const Error& error = answer.error();
+  if (member->problem != error.message) {
+    Note(*member,
+         "could not set its capacity to " + std::to_string(wish.capacity) + ": " + error.message);
+  }
+  member->problem = error.message;
+  if (IsNotNow(error.kind)) {
+    sizing.retry_at = now + std::max(error.retry_after, kBlockedRetry);
+  } else {
+    BackOff(*member, now, error.message);
+    sizing.retry_at = std::max(member->launch_after, now + error.retry_after);
+  }
+  if (error.kind == ErrorKind::kConflict) Observe({member});
+}
+
+}  // namespace autoscale

@@ -1,0 +1,28 @@
+// Sizing: how a target that has a capacity is brought to what is desired, drain by drain.
+//
+// Its capacity stays `desired` and those that drain; with each one that is drained it falls by one,
+// and that one is named as the victim. What is missing is the capacity's affair: the target names
+// the instances that follow from it, and they are taken in as they are found.
+#pragma once
+
+#include <optional>
+
+#include "daemon/fleet/member.h"
+
+namespace autoscale {
+
+// How many instances that are there have to begin their drain; and how many that drain may be taken
+// back. Preconditions of all here: member.sizing.
+int Surplus(const Member& member);
+int Missing(const Member& member);
+
+// What the target is to be asked for now; absent: nothing, or not before retry_at.
+std::optional<CapacityWish> WishFor(const Member& member, TimePoint now);
+
+// Whether it is to be observed now, though nothing has happened; the next time follows from it.
+bool IsDueToBeSeen(Member& member, TimePoint now);
+
+// When there is something to ask for, or to observe.
+std::optional<TimePoint> LookAtSizing(const Member& member);
+
+}  // namespace autoscale

@@ -1,0 +1,366 @@
+// Targets that have a capacity: what they are asked for, and when.
+#include <gtest/gtest.h>
+
+#include "daemon/fleet/fleet.h"
+#include "daemon/fleet/recording.h"
+#include "tests/fakes/group.h"
+#include "tests/fakes/parts.h"
+
+namespace autoscale {
+namespace {
+
+using std::chrono::seconds;
+using Lines = std::vector<std::string>;
+
+class SizingTest : public testing::Test {
+ protected:
+  SizingTest() { Start(); }
+
+  // As after kill -9: a new daemon with what was stored of the former one.
+  void Start() {
+    fleet_ = std::make_unique<Fleet>(
+        FleetOptions{.courier = courier_,
+                     .clock = clock_,
+                     .live = {{{"group", &group_}}, {{"edge", &gateway_}}},
+                     .recording = {{{"group", &recording_}}, {{"edge", &recording_gateway_}}},
+                     .counters = counters_,
+                     .epoch = ++epoch_,
+                     .note = [this](const std::string&, std::string text) {
+                       notes_.push_back(std::move(text));
+                     }});
+  }
+
+  std::shared_ptr<ServiceSpec> Spec(CapacityOwner owner = CapacityOwner::kManaged) {
+    auto spec = std::make_shared<ServiceSpec>();
+    spec->name = "web";
+    spec->provider = "group";
+    spec->target = std::make_shared<GroupTarget>();
+    spec->gateways = {{"edge", "web"}};
+    spec->owner = owner;
+    return spec;
+  }
+
+  void Pass() {
+    for (int i = 0; i < 5; ++i) {
+      StoreBatch batch;
+      courier_.Deliver();
+      fleet_->Reconcile(clock_.Now(), batch);
+      for (const InstanceRow& row : batch.instances) rows_[row.id] = row;
+      for (const auto& [service, id] : batch.removed_instances) rows_.erase(id);
+      fleet_->Act(clock_.Now());
+      courier_.Deliver();
+    }
+  }
+  void Wait(Millis time) {
+    for (const TimePoint end = clock_.Now() + time; clock_.Now() < end;) {
+      clock_.Advance(Millis(500));
+      Pass();
+    }
+  }
+  // The service with a group of n that serve.
+  void Serve(int n, CapacityOwner owner = CapacityOwner::kManaged) {
+    group_.capacity = n;
+    group_.Follow();
+    group_.AllBecome(InstanceState::kReady);
+    fleet_->Put(Spec(owner), n, {});
+    Wait(seconds(1));
+    ASSERT_EQ(CapacityOf(Web()).ready, n);
+    ASSERT_EQ(group_.history, Lines{});
+    notes_.clear();
+    gateway_.history.clear();
+  }
+  void Want(int n) {
+    fleet_->SetDesired("web", n);
+    Wait(seconds(1));
+  }
+  const Member& Web() { return *fleet_->Find("web"); }
+  bool WasTold(const std::string& text) {
+    return std::any_of(notes_.begin(), notes_.end(), [&](const std::string& note) {
+      return note.find(text) != std::string::npos;
+    });
+  }
+
+  HeldClock clock_{TimePoint(seconds(1'700'000'000))};
+  HandCourier courier_;
+  FakeGroup group_;
+  FakeGateway gateway_;
+  RecordingProvider recording_{group_};
+  RecordingGateway recording_gateway_;
+  Counters counters_;
+  Lines notes_;
+  std::map<std::string, InstanceRow> rows_;
+  uint64_t epoch_ = 0;
+  std::unique_ptr<Fleet> fleet_;
+};
+
+TEST_F(SizingTest, WhatIsFoundIsItsCapacity) {
+  group_.capacity = 3;
+  group_.Follow();
+  fleet_->Put(Spec(), std::nullopt, {});
+  Pass();
+  EXPECT_EQ(Web().desired, 3);
+  EXPECT_TRUE(group_.history.empty());
+}
+
+TEST_F(SizingTest, ScaleOutSetsTheCapacityOnceAndPublishesWhatBecomesReady) {
+  Serve(2);
+  Want(5);
+  EXPECT_EQ(group_.history, (Lines{"set 5"}));
+  Wait(seconds(20));
+  EXPECT_EQ(group_.history, (Lines{"set 5"})) << "what is pending counts";
+  EXPECT_EQ(CapacityOf(Web()).ready, 2);
+  EXPECT_FALSE(fleet_->IsSettled("web"));
+  group_.AllBecome(InstanceState::kReady);
+  Wait(seconds(6));
+  EXPECT_EQ(CapacityOf(Web()).ready, 5);
+  EXPECT_EQ(gateway_.history.back(), "publish :a :b :c :d :e");
+  EXPECT_TRUE(fleet_->IsSettled("web"));
+}
+
+TEST_F(SizingTest, ScaleInDrainsFirstAndThenEndsExactlyTheDrained) {
+  Serve(3);
+  gateway_.status.endpoints = {{"10.0.0.1:c", 1}};
+  Want(1);
+  EXPECT_EQ(gateway_.history.back(), "publish :a :b(draining) :c(draining)");
+  Wait(seconds(2));
+  EXPECT_EQ(group_.history, (Lines{"set 2 -b"})) << "c has a request in flight";
+  gateway_.status.endpoints.clear();
+  Wait(seconds(2));
+  EXPECT_EQ(group_.history, (Lines{"set 2 -b", "set 1 -c"}));
+  Wait(seconds(10));
+  EXPECT_TRUE(fleet_->IsSettled("web"));
+  EXPECT_EQ(group_.history.size(), 2u);
+  EXPECT_EQ(rows_.size(), 1u);
+}
+
+TEST_F(SizingTest, AReturningLoadTakesDrainingInstancesBackBeforeItAsksForMore) {
+  Serve(3);
+  gateway_.status.endpoints = {{"10.0.0.1:c", 1}, {"10.0.0.1:b", 1}};
+  Want(1);
+  EXPECT_TRUE(group_.history.empty());
+  Want(4);
+  EXPECT_EQ(group_.history, (Lines{"set 4"}));
+  EXPECT_EQ(gateway_.history.back(), "publish :a :b :c");
+}
+
+TEST_F(SizingTest, APendingInstanceIsGivenUpWithoutADrain) {
+  Serve(2);
+  group_.abilities.poll = seconds(1000);  // it does not see the new ones yet
+  Want(6);
+  Want(3);
+  EXPECT_EQ(group_.history, (Lines{"set 6", "set 3"}));
+  EXPECT_FALSE(WasTold("draining"));
+}
+
+TEST_F(SizingTest, ARollingUpdateWithMoreInstancesThanItsCapacityLosesNone) {
+  Serve(3);
+  for (const char* id : {"x", "y"}) {
+    group_.instances[id] = {
+        .id = id, .state = InstanceState::kReady, .endpoint = std::string("10.0.0.1:") + id};
+  }
+  Wait(seconds(10));
+  EXPECT_TRUE(group_.history.empty());
+  EXPECT_EQ(gateway_.history.back(), "publish :a :b :c :x :y");
+}
+
+TEST_F(SizingTest, AnInstanceThatItsTargetEndsIsDrainedAndTheCapacityStays) {
+  Serve(3);
+  group_.instances["b"].state = InstanceState::kStopping;
+  group_.instances["b"].detail = "spot interruption";
+  gateway_.status.endpoints = {{"10.0.0.1:b", 1}};
+  Wait(seconds(6));
+  EXPECT_EQ(gateway_.history.back(), "publish :a :b(draining) :c");
+  EXPECT_TRUE(WasTold("b is being ended by its target (spot interruption): it is drained"));
+  EXPECT_TRUE(group_.history.empty());
+  gateway_.status.endpoints.clear();
+  Wait(seconds(2));
+  EXPECT_EQ(group_.history, (Lines{"set 3 -b"})) << "its drain is over";
+  EXPECT_EQ(CapacityOf(Web()).desired, 3);
+}
+
+TEST_F(SizingTest, WhereTheTargetChoosesNobodyIsDrainedBefore) {
+  group_.abilities.ends_exactly = false;
+  Serve(3);
+  Want(1);
+  EXPECT_EQ(group_.history, (Lines{"set 1"}));
+  Wait(seconds(6));
+  EXPECT_EQ(gateway_.history.back(), "publish :a");
+  EXPECT_FALSE(fleet_->Protect("web", "a", kForever, "").ok());
+}
+
+TEST_F(SizingTest, AProtectedInstanceKeepsTheCapacityUp) {
+  Serve(3);
+  for (const char* id : {"b", "c"}) ASSERT_TRUE(fleet_->Protect("web", id, kForever, "").ok());
+  Want(1);
+  Wait(seconds(2));
+  EXPECT_EQ(group_.history, (Lines{"set 2 -a"}));
+}
+
+TEST_F(SizingTest, TheHighestRankEndsFirst) {
+  group_.capacity = 3;
+  group_.Follow();
+  group_.instances["a"].rank = 3;
+  group_.instances["b"].rank = 1;
+  group_.instances["c"].rank = 2;
+  Serve(3);
+  Want(1);
+  Wait(seconds(2));
+  EXPECT_EQ(group_.history.back(), "set 1 -a -c");
+}
+
+TEST_F(SizingTest, ManagedCapacityIsSetBackAndAFightEndsWithAPerson) {
+  Serve(2);
+  Want(3);
+  group_.capacity = 7;
+  Wait(seconds(7));
+  EXPECT_TRUE(WasTold("its capacity was changed from 3 to 7 by somebody else: it is set back"));
+  ASSERT_EQ(group_.history, (Lines{"set 3", "set 3"}));
+  EXPECT_NE(group_.intents[0], group_.intents[1]) << "the same wish twice would be ignored";
+  for (int i = 0; i < 40 && Web().breaker.empty(); ++i) {
+    group_.capacity = 7;
+    Wait(seconds(10));
+  }
+  EXPECT_FALSE(Web().breaker.empty());
+  EXPECT_LT(group_.history.size(), 30u);
+}
+
+TEST_F(SizingTest, ASharedCapacityFollowsWhoSetItLast) {
+  Serve(2, CapacityOwner::kShared);
+  group_.capacity = 4;
+  group_.Follow();
+  Wait(seconds(6));
+  EXPECT_EQ(Web().desired, 4);
+  EXPECT_TRUE(WasTold("that holds (capacity: shared)"));
+  Want(5);
+  EXPECT_EQ(group_.history, (Lines{"set 5"}));
+}
+
+TEST_F(SizingTest, AnExternalCapacityIsFollowedAndNeverSet) {
+  Serve(2, CapacityOwner::kExternal);
+  Want(9);
+  group_.capacity = 3;
+  group_.Follow();
+  group_.AllBecome(InstanceState::kReady);
+  Wait(seconds(6));
+  EXPECT_TRUE(group_.history.empty());
+  EXPECT_EQ(Web().desired, 3);
+  EXPECT_EQ(gateway_.history.back(), "publish :a :b :c");
+}
+
+TEST_F(SizingTest, ABlockedTargetIsLeftAsItIsUntilItIsFree) {
+  Serve(2);
+  group_.blocked = "HorizontalPodAutoscaler web-hpa scales it";
+  Wait(seconds(6));
+  Want(4);
+  EXPECT_TRUE(group_.history.empty());
+  EXPECT_TRUE(WasTold("it is not scaled: HorizontalPodAutoscaler web-hpa scales it"));
+  group_.blocked.clear();
+  Wait(seconds(6));
+  EXPECT_EQ(group_.history, (Lines{"set 4"}));
+}
+
+TEST_F(SizingTest, AFailedWishIsAskedAgainAsTheSameIntent) {
+  Serve(2);
+  group_.error = Error{ErrorKind::kUnavailable, "no answer within 5 s"};
+  Want(4);
+  EXPECT_TRUE(WasTold("could not set its capacity to 4: no answer within 5 s"));
+  group_.error.reset();
+  Wait(seconds(5));
+  ASSERT_GE(group_.history.size(), 2u);
+  EXPECT_EQ(group_.history.back(), "set 4");
+  EXPECT_EQ(group_.intents.front(), group_.intents.back());
+  EXPECT_EQ(Web().problem, "");
+}
+
+TEST_F(SizingTest, AThrottledWishWaitsAsLongAsTheTargetSays) {
+  Serve(2);
+  group_.error = Error{ErrorKind::kThrottled, "rate exceeded", seconds(20)};
+  Want(4);
+  group_.error.reset();
+  Wait(seconds(15));
+  EXPECT_EQ(group_.history.size(), 1u);
+  Wait(seconds(6));
+  EXPECT_EQ(group_.history.size(), 2u);
+  EXPECT_EQ(Web().failures, 0) << "that is no failure";
+}
+
+TEST_F(SizingTest, AConflictIsObservedAndDecidedAnew) {
+  Serve(2);
+  group_.error = Error{ErrorKind::kConflict, "the object has been modified"};
+  const int before = group_.observations;
+  Want(4);
+  EXPECT_GT(group_.observations, before);
+  group_.error.reset();
+  Wait(seconds(6));
+  EXPECT_EQ(group_.capacity, 4);
+}
+
+TEST_F(SizingTest, ATargetThatCannotBeReadChangesNothing) {
+  Serve(3);
+  group_.fault = Error{ErrorKind::kUnavailable, "the answer is not JSON"};
+  group_.instances.clear();
+  Wait(seconds(20));
+  EXPECT_EQ(CapacityOf(Web()).ready, 3);
+  EXPECT_EQ(Web().problem, "the answer is not JSON");
+  EXPECT_TRUE(gateway_.history.empty());
+}
+
+TEST_F(SizingTest, AfterAKillTheStoredWishIsAskedAgainAndDrainsGoOn) {
+  Serve(3);
+  gateway_.status.endpoints = {{"10.0.0.1:c", 1}};
+  Want(2);
+  EXPECT_EQ(rows_.at("c").phase, InstancePhase::kDraining);
+  std::vector<InstanceRow> rows;
+  for (const auto& [id, row] : rows_) rows.push_back(row);
+  Start();
+  fleet_->Put(Spec(), 2, rows);
+  Wait(seconds(1));
+  EXPECT_TRUE(group_.history.empty()) << "it drains still";
+  gateway_.status.endpoints.clear();
+  Wait(seconds(3));
+  EXPECT_EQ(group_.history, (Lines{"set 2 -c"}));
+
+  Start();
+  fleet_->Put(Spec(), 6, {});  // killed between the commit and the call
+  Wait(seconds(1));
+  EXPECT_EQ(group_.history.back(), "set 6");
+}
+
+TEST_F(SizingTest, ARemovedServiceLeavesItsTargetAsItIs) {
+  Serve(3);
+  fleet_->Remove("web");
+  Pass();
+  EXPECT_EQ(fleet_->TakeLeft(), (Lines{"web"}));
+  EXPECT_TRUE(group_.history.empty());
+  EXPECT_TRUE(gateway_.history.empty()) << "its list serves on";
+}
+
+TEST_F(SizingTest, ADryRunObservesTheRealCapacityAndSetsNone) {
+  auto spec = Spec();
+  spec->dry_run = true;
+  group_.capacity = 2;
+  group_.Follow();
+  group_.AllBecome(InstanceState::kReady);
+  fleet_->Put(spec, 2, {});
+  Wait(seconds(1));
+  Want(5);
+  fleet_->Anchor("web");
+  EXPECT_EQ(Web().desired, 2);
+  EXPECT_TRUE(group_.history.empty());
+}
+
+TEST_F(SizingTest, AFourMinuteBootIsAskedForOnce) {
+  Serve(1);
+  Want(3);
+  for (int i = 0; i < 16; ++i) {  // a tick of 15 s, the policy wants the same
+    Wait(seconds(15));
+    fleet_->SetDesired("web", 3);
+  }
+  EXPECT_EQ(group_.history, (Lines{"set 3"}));
+  group_.AllBecome(InstanceState::kReady);
+  Wait(seconds(6));
+  EXPECT_TRUE(fleet_->IsSettled("web"));
+}
+
+}  // namespace
+}  // namespace autoscale
