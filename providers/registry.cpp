@@ -1,4 +1,5 @@
 // The table of provider types: a provider is added by its folder and a row here.
+#include "providers/http/http_provider.h"
 #include "providers/process/process_provider.h"
 #include "providers/provider.h"
 
@@ -6,6 +7,7 @@ namespace autoscale {
 
 const std::vector<ProviderType>& ProviderTypes() {
   static const std::vector<ProviderType> kTypes = {
+      {.name = "http", .parse = ParseHttpTarget, .create = CreateHttpProvider},
       {.name = "process", .parse = ParseProcessTarget, .create = CreateProcessProvider},
   };
   return kTypes;
