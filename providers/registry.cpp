@@ -1,5 +1,6 @@
 // The table of provider types: a provider is added by its folder and a row here.
 #include "providers/http/http_provider.h"
+#include "providers/kubernetes/kubernetes_provider.h"
 #include "providers/process/process_provider.h"
 #include "providers/provider.h"
 
@@ -8,6 +9,7 @@ namespace autoscale {
 const std::vector<ProviderType>& ProviderTypes() {
   static const std::vector<ProviderType> kTypes = {
       {.name = "http", .parse = ParseHttpTarget, .create = CreateHttpProvider},
+      {.name = "kubernetes", .parse = ParseKubernetesTarget, .create = CreateKubernetesProvider},
       {.name = "process", .parse = ParseProcessTarget, .create = CreateProcessProvider},
   };
   return kTypes;
