@@ -15,7 +15,7 @@ DEMO_TARGETS := autoscaled autoscalectl autoscaled-policy-worker autoscaled-laun
 # Each fuzz target runs so long.
 FUZZ_SECONDS ?= 600
 
-# What runs under sanitizers: unit, integration or both. CI has time for the unit tests.
+# What runs under sanitizers: unit, integration, threads (the unit tests with more than one), or several.
 SANITIZED := unit integration
 
 .PHONY: help deps parts configure build demo test test-real nightly test-asan test-tsan fuzz bench lint check-deps check-docs clean
