@@ -80,14 +80,16 @@ ServiceView Controller::ViewOf(const Service& service) const {
   view.last_reason = service.decision.reason;
   options_.fleet.Describe(service.spec->name, view);
   view.cost_per_hour = service.spec->cost_per_hour * view.capacity.desired;
+  // Before what follows from it.
+  if (!store_problem_.empty() && !OnlyAdvises(*service.spec)) {
+    view.problem = store_problem_ + (view.problem.empty() ? "" : "; " + view.problem);
+  }
   if (!view.problem.empty()) return view;
   if (!service.last_tick) {
     view.problem = "waiting for the provider to tell what exists";
   } else if (service.proposal.cause == HoldCause::kFault ||
              service.proposal.cause == HoldCause::kMetric) {
     view.problem = service.proposal.reason;
-  } else if (!store_problem_.empty()) {
-    view.problem = store_problem_;
   } else if (const StageRecord* cost = FindStage(service.decision, kCost)) {
     view.problem = "protection.cost_per_hour keeps it at " + std::to_string(cost->after) +
                    " instead of " + std::to_string(cost->before) + ": " + cost->reason;

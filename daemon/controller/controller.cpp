@@ -370,7 +370,7 @@ void Controller::Journal(TimePoint now) {
   TakeBreakers();
   StoreActions();
   if (!batch_.empty()) {
-    if (now < store_retry_) return;
+    if (now < store_retry_) return options_.fleet.PublishLosses(now);
     batch_.now = now;
     ReachFaultPoint(FaultPoint::kBatchComposed);
     if (const Status stored = options_.store.Commit(batch_); !stored.ok()) {
@@ -380,6 +380,8 @@ void Controller::Journal(TimePoint now) {
       store_problem_ = stored.error().message;
       TellStore(store_problem_);
       options_.fleet.Freeze(true);
+      options_.fleet.Reconcile(now, batch_);  // anew: of the lists nothing but losses goes on
+      options_.fleet.PublishLosses(now);
       Compact(batch_);
       return;
     }

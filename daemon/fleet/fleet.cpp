@@ -252,10 +252,25 @@ void Fleet::Reconcile(TimePoint now, StoreBatch& batch) {
 }
 
 void Fleet::Freeze(bool frozen) {
-  if (frozen_ && !frozen) {
-    for (const auto& [service, member] : members_) Touch(service);  // what waited goes on
+  if (frozen_ != frozen) {
+    for (const auto& [service, member] : members_) Touch(service);  // what waited goes on, or stops
   }
   frozen_ = frozen;
+}
+
+void Fleet::PublishDue(Member& member, TimePoint now) {
+  for (size_t i = 0; i < member.links.size(); ++i) {
+    const Link& link = member.links[i];
+    if (!link.busy && link.confirmed < member.sequence && now >= link.retry_at) {
+      Publish(member, i, now);
+    }
+  }
+}
+
+void Fleet::PublishLosses(TimePoint now) {
+  for (const std::string& service : to_act_) {
+    if (Member* const member = FindMember(service)) PublishDue(*member, now);
+  }
 }
 
 void Fleet::Act(TimePoint now) {
@@ -268,12 +283,8 @@ void Fleet::Act(TimePoint now) {
       Launch(*member, now);
       Terminate(*member, now);
     }
-    for (size_t i = 0; i < member->links.size(); ++i) {
-      const Link& link = member->links[i];
-      if (!link.busy && link.confirmed < member->sequence && now >= link.retry_at) {
-        Publish(*member, i, now);
-      }
-    }
+    member->former.reset();
+    PublishDue(*member, now);
     for (std::string& id : member->forget) {
       ReachFaultPoint(FaultPoint::kBeforeForget);
       options_.courier.ToLoop([provider = member->provider, service, id = std::move(id)] {

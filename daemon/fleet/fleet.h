@@ -93,6 +93,8 @@ class Fleet {
   void Freeze(bool frozen);
   // Makes the calls that follow. Only after the batch was committed.
   void Act(TimePoint now);
+  // While frozen: publishes lists that only lost who fails or is gone.
+  void PublishLosses(TimePoint now);
   // When to reconcile next though nothing is reported.
   [[nodiscard]] std::optional<TimePoint> NextLook(TimePoint now) const;
   // Whether the member is as it ought to be: instances, lists and all.
@@ -131,6 +133,7 @@ class Fleet {
                        const std::vector<Status>& answers);
   void Resize(Member& member, TimePoint now);
   void TakeResize(const std::string& service, const CapacityWish& wish, const Status& answer);
+  void PublishDue(Member& member, TimePoint now);
   void Publish(Member& member, size_t link, TimePoint now);
   void TakeConfirmation(Member& member, Link& link, uint64_t sequence, TimePoint sent,
                         const Status& status);

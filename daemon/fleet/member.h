@@ -109,6 +109,9 @@ struct Member {
 
   uint64_t sequence = 0;            // number of the present list
   std::vector<Endpoint> endpoints;  // the present list
+  // The list that all stored phases agree with; null: the present one. Set where the present one
+  // was renewed by a pass that nobody has acted on yet.
+  std::unique_ptr<std::vector<Endpoint>> former;
 
   // Starts and stops that failed in a row; one that proves itself after the last ends the row.
   int failures = 0;

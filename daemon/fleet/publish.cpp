@@ -60,7 +60,8 @@ void Fleet::Publish(Member& member, size_t index, TimePoint now) {
   Link& link = member.links[index];
   link.busy = true;
   for (Instance& instance : member.instances) {
-    if (instance.phase == InstancePhase::kDraining && !instance.asked) instance.asked = now;
+    const bool shown = instance.phase == InstancePhase::kDraining && instance.drain_sequence > 0;
+    if (shown && !instance.asked) instance.asked = now;
   }
   const uint64_t sequence = member.sequence;
   UpstreamList list{.upstream = link.upstream,

@@ -111,7 +111,7 @@ class Pass {
     Shrink();
     DropUnasked();
     Grow();
-    RenewList();
+    context_.frozen ? ShortenList() : RenewList();
     Store();
   }
 
@@ -401,17 +401,23 @@ class Pass {
     return list;
   }
 
+  static bool AnyServes(const std::vector<Endpoint>& list) {
+    return std::any_of(list.begin(), list.end(), [](const Endpoint& endpoint) {
+      return endpoint.state == Endpoint::State::kServing;
+    });
+  }
+
   void RenewList() {
     std::vector<Endpoint> list = List();
     // One that leaves tells its gateways so, though this daemon never told them otherwise.
     const bool nothing_yet = list.empty() && member_.sequence == 0 && !member_.leaving;
     // Losing the last instance by accident must not leave a list without one that serves; only a
     // wish for zero may.
-    const bool serves = std::any_of(list.begin(), list.end(), [](const Endpoint& endpoint) {
-      return endpoint.state == Endpoint::State::kServing;
-    });
-    const bool refused = !serves && member_.desired > 0;
+    const bool refused = !AnyServes(list) && member_.desired > 0;
     if (!nothing_yet && !refused && (member_.sequence == 0 || list != member_.endpoints)) {
+      if (!member_.former) {
+        member_.former = std::make_unique<std::vector<Endpoint>>(std::move(member_.endpoints));
+      }
       member_.endpoints = std::move(list);
       ++member_.sequence;
     }
@@ -419,6 +425,34 @@ class Pass {
       if (instance.phase == InstancePhase::kDraining && instance.drain_sequence == 0 && !refused) {
         instance.drain_sequence = std::max<uint64_t>(member_.sequence, 1);
       }
+    }
+  }
+
+  // While nothing can be stored the list of before loses those that fail or are gone, and nothing
+  // else changes in it: that is true without being stored, and requests must not go there.
+  void ShortenList() {
+    const std::vector<Endpoint> present = List();
+    std::vector<Endpoint> list = member_.former ? *member_.former : member_.endpoints;
+    std::erase_if(list, [&present](const Endpoint& endpoint) {
+      return std::none_of(present.begin(), present.end(),
+                          [&](const Endpoint& e) { return e.address == endpoint.address; });
+    });
+    if (!AnyServes(list) || list == member_.endpoints) return;
+    if (!member_.former) {
+      member_.former = std::make_unique<std::vector<Endpoint>>(std::move(member_.endpoints));
+    }
+    member_.endpoints = std::move(list);
+    ++member_.sequence;
+    // A drain that no list shows any more has not begun.
+    for (Instance& instance : member_.instances) {
+      if (instance.phase != InstancePhase::kDraining) continue;
+      const bool shown =
+          std::any_of(member_.endpoints.begin(), member_.endpoints.end(), [&](const Endpoint& e) {
+            return e.address == instance.endpoint && e.state == Endpoint::State::kDraining;
+          });
+      if (shown) continue;
+      instance.drain_sequence = 0;
+      instance.let_go.reset();
     }
   }
 

@@ -77,6 +77,50 @@ TEST_F(OutageTest, AnotherProgramHoldsTheLock) {
       [&] { shell.Run("ROLLBACK"); });
 }
 
+// That it is gone is true whether it is stored or not, and requests must not go there.
+TEST_F(OutageTest, TheDeadLeaveTheListAtOnceAndAreReplacedAfterwards) {
+  StartWith(3);
+  Shell shell(Database());
+  shell.Run("BEGIN IMMEDIATE");
+  std::map<pid_t, int> alive = rig_->Backends();
+  const auto [victim, port] = *alive.begin();
+  alive.erase(victim);
+  std::set<int> rest;
+  for (const auto& [pid, its_port] : alive) rest.insert(its_port);
+  ASSERT_EQ(kill(victim, SIGKILL), 0);
+  ASSERT_TRUE(Eventually([&] { return gateway_.Serving("web") == rest; }))
+      << gateway_.List("web").dump();
+  ASSERT_TRUE(Eventually([&] {
+    return Says(rig_->Service("web")["problem"].get<std::string>(),
+                {"is locked by another program"});
+  }));
+  AwaitMoreTicks(4);
+  EXPECT_EQ(rig_->Backends(), alive);  // its successor would have to be stored
+  EXPECT_EQ(gateway_.Serving("web"), rest);
+  shell.Run("ROLLBACK");
+  AwaitSettled(3);
+  ASSERT_TRUE(Eventually([&] { return gateway_.Serving("web").size() == 3; }));
+}
+
+// A scale-in that is decided in the very pass that fails to be stored is not told to gateways.
+TEST_F(OutageTest, WhatIsNotStoredIsInNoList) {
+  StartWith(3);
+  const std::set<int> all = gateway_.Serving("web");
+  ASSERT_EQ(all.size(), 3u);
+  const size_t pushes = gateway_.pushes().size();
+  Shell shell(Database());
+  shell.Run("BEGIN IMMEDIATE");
+  Load(1);
+  ASSERT_TRUE(Eventually([&] { return rig_->Get("/healthz").status == 503; }));
+  AwaitMoreTicks(4);
+  for (size_t i = pushes; i < gateway_.pushes().size(); ++i) {
+    EXPECT_EQ(gateway_.pushes()[i].serving, all);
+  }
+  shell.Run("ROLLBACK");
+  AwaitSettled(1);
+  ASSERT_TRUE(Eventually([&] { return gateway_.Serving("web").size() == 1; }));
+}
+
 // What would be stored in such a file would be gone with the daemon.
 TEST_F(OutageTest, TheDatabaseIsMovedAway) {
   StartWith(3);

@@ -22,7 +22,9 @@ void ForEachLine(const std::string& log, const Look& look) {
 
 void StateFixture::SetUp() {
   rig_ = std::make_unique<DaemonRig>();
-  rig_->WriteService("web", "return scale_to(metric(\"load\").value, \"so many are asked for\")\n");
+  rig_->ConfigureDaemon("gateways: {edge: {" + gateway_.Section() + "}}\n");
+  rig_->WriteService("web", "return scale_to(metric(\"load\").value, \"so many are asked for\")\n",
+                     "max: 6\ngateways: [{gateway: edge}]\n");
 }
 
 void StateFixture::StartWith(int instances) {

@@ -9,6 +9,7 @@
 #include <set>
 #include <string>
 
+#include "tests/fault/fleet/fake_nginx.h"
 #include "tests/integration/daemon_rig.h"
 
 namespace autoscale {
@@ -33,6 +34,7 @@ class StateFixture : public testing::Test {
   static void Obey(const std::string& sentence);
 
   void SetUp() override;
+  FakeNginx gateway_;
   std::unique_ptr<DaemonRig> rig_;
 };
 
