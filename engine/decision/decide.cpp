@@ -176,10 +176,13 @@ Decision Decide(const ScalingRules& rules, const Proposal& proposal, const Capac
       .rules = rules, .history = history, .now = now, .desired = from, .conditions = conditions};
 
   if (StageRecord bounded = Bound(at, from); bounded.after != bounded.before) {
-    decision.reason = bounded.reason + ": straight to the bound";
+    decision.reason = bounded.reason + ": to the bound";
     decision.desired = bounded.after;
     decision.stages.push_back(std::move(bounded));
-    for (auto* guard : {KeepProtected, GrantChanges}) {
+    // A bound that was typed wrongly is no way round what a wrong policy is held to.
+    const bool out = decision.desired > from;
+    for (auto* guard : {LimitStep, KeepProtected, GrantChanges}) {
+      if (out && guard == LimitStep) continue;  // what min promises is not waited for
       StageRecord record = guard(at, decision.desired);
       if (record.after == record.before) continue;
       decision.reason += "; " + std::string(record.name) + ": " + record.reason;

@@ -49,10 +49,10 @@ struct Conditions {
   std::vector<Projection> projections;
 };
 
-// Out of bounds: straight to the bound, as far as protection and budget let it. Else stabilization,
-// rate, cooldown, the guards (step, flap, errors, protection, projection, cost, budget), bounds,
-// each a stage in the decision with its before, after and reason; guards only where they change
-// something. `history` must already hold this proposal and is not changed.
+// Out of bounds: to the bound, as far as protection, budget and, on the way down, the step let it.
+// Else stabilization, rate, cooldown, the guards (step, flap, errors, protection, projection, cost,
+// budget), bounds, each a stage in the decision with its before, after and reason; guards only
+// where they change something. `history` must already hold this proposal and is not changed.
 Decision Decide(const ScalingRules& rules, const Proposal& proposal, const Capacity& capacity,
                 TimePoint now, const History& history, const Conditions& conditions = {});
 

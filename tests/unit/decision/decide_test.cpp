@@ -61,7 +61,7 @@ TEST(Bounds, OutOfBoundsGoesStraightToTheBoundBeforeAnythingElse) {
   const Decision decision = DecideOn(rules, 0, 0, history);
   EXPECT_EQ(decision.desired, 2);
   ASSERT_EQ(decision.stages.size(), 1u);
-  EXPECT_EQ(decision.reason, "0 is below min 2: straight to the bound");
+  EXPECT_EQ(decision.reason, "0 is below min 2: to the bound");
   EXPECT_EQ(DecideOn(rules, 14, 14, history).desired, 10);
 }
 
@@ -277,13 +277,30 @@ TEST(Step, ManyDecisionsDoNotAddUpWithinAMinute) {
   EXPECT_EQ(DecideOn(rules, 180, 100, history).desired, 100);
 }
 
-TEST(Step, SaysWhyAndStandsAsideOutsideTheBounds) {
+TEST(Step, SaysWhy) {
   ScalingRules rules = Free(0, 10);
   rules.down.max_step_percent = 50;
   const Decision decision = DecideOn(rules, 1, 10);
   EXPECT_EQ(StageOf(decision, "step").reason, "at most 50% of 10 within a minute");
   EXPECT_EQ(decision.reason, "policy says so; step: at most 50% of 10 within a minute");
-  EXPECT_EQ(DecideOn(rules, 1, 100).desired, 10);
+}
+
+TEST(Step, HoldsForABoundThatIsLoweredAndNotForOneThatIsRaised) {
+  ScalingRules rules = Free(0, 10);
+  rules.up.max_step_percent = 50;
+  rules.down.max_step_percent = 50;
+  // 100 -> 50 -> 25 -> 12 -> 10, a minute each.
+  const Decision first = DecideOn(rules, 1, 100);
+  EXPECT_EQ(first.desired, 50);
+  EXPECT_EQ(first.reason,
+            "100 is above max 10: to the bound; step: at most 50% of 100 within a minute");
+  History history;
+  history.AddChange(kNow, -50);
+  EXPECT_EQ(DecideOn(rules, 1, 50, history).desired, 50);
+  EXPECT_EQ(DecideOn(rules, 1, 12).desired, 10);
+  EXPECT_EQ(DecideOn(Free(0, 10), 1, 100).desired, 10);  // without one at once
+  rules.bounds = {.min = 8, .max = 10};
+  EXPECT_EQ(DecideOn(rules, 1, 2).desired, 8);
 }
 
 TEST(Budget, GrantsWhatIsLeftInEitherDirection) {

@@ -99,7 +99,7 @@ TEST(Protection, StandsAgainstABound) {
   const Decision decision = DecideOn(Free(1, 4), 3, 8, {.protected_instances = 6});
   EXPECT_EQ(decision.desired, 6);
   EXPECT_EQ(decision.reason,
-            "8 is above max 4: straight to the bound; protection: 6 instances are protected");
+            "8 is above max 4: to the bound; protection: 6 instances are protected");
 }
 
 // --- Projection ---
