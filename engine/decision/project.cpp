@@ -85,9 +85,12 @@ Snapshot At(const Prospect& prospect, const Snapshot& snapshot) {
 
 Projection Conclude(const Prospect& prospect, const Snapshot& snapshot,
                     const std::optional<Proposal>& answer) {
+  // One that fails there, or cannot read a metric, does not say what it would want.
+  const bool says =
+      answer && answer->cause != HoldCause::kFault && answer->cause != HoldCause::kMetric;
   Projection projection{
-      .capacity = prospect.capacity, .proposed = prospect.capacity, .asked = answer.has_value()};
-  if (answer && answer->kind != ProposalKind::kHold) projection.proposed = answer->capacity;
+      .capacity = prospect.capacity, .proposed = prospect.capacity, .asked = says};
+  if (says && answer->kind != ProposalKind::kHold) projection.proposed = answer->capacity;
   int named = 0;
   for (size_t i = 0; i < prospect.samples.size(); ++i) {
     if (!IsSpread(snapshot.metrics[i], prospect.samples[i]) || named++ == kMetricsNamed) continue;

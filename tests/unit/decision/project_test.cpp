@@ -99,7 +99,7 @@ TEST(Project, NobodyIsAskedWithoutNeed) {
   EXPECT_EQ(Tried(0.9, {4, 4}).asked, 0);    // out
   EXPECT_EQ(Tried(0.6, {4, 4}).asked, 0);    // neither
   EXPECT_EQ(Tried(0.3, {4, 0}).asked, 0);    // nobody is there to feel it
-  EXPECT_EQ(Tried(0.3, {30, 30}).asked, 0);  // straight to the bound
+  EXPECT_EQ(Tried(0.3, {30, 30}).asked, 0);  // to the bound
   ScalingRules off = Rules();
   off.projection = false;
   EXPECT_EQ(Tried(0.45, {10, 10}, off).asked, 0);
@@ -110,9 +110,20 @@ TEST(Project, AHoldAtTheNewCapacityIsNoObjection) {
   const std::vector<Sample> samples = {Fresh(0.4), Fresh(7)};
   const Snapshot seen = Seen(samples, {4, 4});
   const Prospect prospect{.capacity = 2, .samples = samples};
-  const Proposal fault{.kind = ProposalKind::kHold, .cause = HoldCause::kFault, .capacity = 4};
-  EXPECT_EQ(Conclude(prospect, seen, fault).proposed, 2);
+  Proposal hold{.kind = ProposalKind::kHold, .cause = HoldCause::kPolicy, .capacity = 4};
+  EXPECT_EQ(Conclude(prospect, seen, hold).proposed, 2);
+  EXPECT_TRUE(Conclude(prospect, seen, hold).asked);
   EXPECT_EQ(Conclude(prospect, seen, To(3)).proposed, 3);
+}
+
+TEST(Project, AFaultAtTheNewCapacityIsNoConsent) {
+  const std::vector<Sample> samples = {Fresh(0.4), Fresh(7)};
+  const Snapshot seen = Seen(samples, {4, 4});
+  const Prospect prospect{.capacity = 2, .samples = samples};
+  Proposal hold{.kind = ProposalKind::kHold, .cause = HoldCause::kFault, .capacity = 4};
+  EXPECT_FALSE(Conclude(prospect, seen, hold).asked);
+  hold.cause = HoldCause::kMetric;
+  EXPECT_FALSE(Conclude(prospect, seen, hold).asked);
 }
 
 TEST(Project, APolicyThatCannotBeAskedHasNotAgreed) {
