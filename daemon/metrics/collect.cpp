@@ -84,7 +84,20 @@ void TakeInstances(Sample& sample, const MetricSpec& spec, std::span<const Answe
   if (const int expected = CountEstablished(spec, instances); expected > 0) {
     sample.coverage = static_cast<float>(covered) / static_cast<float>(expected);
   }
-  if (sample.instances.empty()) return;
+  if (sample.instances.empty()) {
+    // Not "no series": whatever an empty answer means here, this is none.
+    const auto stranger = std::find_if(
+        rows.begin(), rows.end(), [](const Answer::Row& row) { return row.value.has_value(); });
+    if (stranger == rows.end() || CountEstablished(spec, instances) == 0) return;
+    sample.state = SampleState::kError;
+    sample.error = std::make_shared<const std::string>(
+        "none of its series is of an instance of this service: its label " + spec.instance_label +
+        " says '" + std::string(stranger->instance) + "', the instances are " +
+        std::string(instances[0].id) +
+        (instances[0].endpoint.empty() ? "" : " at " + std::string(instances[0].endpoint)) +
+        " and so on");
+    return;
+  }
   sample.state = SampleState::kFresh;
   sample.value = Combine(spec.aggregate, sample.instances);
 }

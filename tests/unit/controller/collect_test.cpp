@@ -48,6 +48,22 @@ TEST(MakeSample, NoRowIsEmptyNotZero) {
   EXPECT_EQ(Make(PerService(), {}).state, SampleState::kEmpty);
 }
 
+TEST(MakeSample, SeriesOfStrangersAreNotNoSeries) {
+  MetricSpec spec = PerService();
+  spec.instance_label = "pod";
+  spec.missing.when_empty = 0;
+  Answer::Row row = Row(0.9);
+  row.instance = "10.0.0.7:80";
+  const Sample sample = Make(spec, {row}, Instances(2));
+  EXPECT_EQ(sample.state, SampleState::kError);
+  EXPECT_NE(sample.error->find("its label pod says '10.0.0.7:80', the instances are i-0"),
+            std::string::npos)
+      << *sample.error;
+  // Those of before may still have some while none of the new ones can have any.
+  EXPECT_EQ(Make(spec, {row}, Instances(0, 2)).state, SampleState::kFresh);
+  EXPECT_EQ(Make(spec, {}, Instances(2)).state, SampleState::kFresh);  // when_empty
+}
+
 TEST(MakeSample, ADeadTargetBehindAWindowIsStale) {
   EXPECT_EQ(Make(PerService(), {Row(0.5, 61.0F)}).state, SampleState::kStale);
 }
