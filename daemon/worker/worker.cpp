@@ -114,7 +114,9 @@ uint32_t PolicyWorker::State::SourceId(const PolicySource& policy) {
 }
 
 uint32_t PolicyWorker::State::ModuleId(const PolicyModule& module) {
-  std::string key = std::to_string(std::hash<std::string>()(module.text)) + module.path;
+  // One file may be required under two names, as seen from two folders.
+  std::string key =
+      std::to_string(std::hash<std::string>()(module.text)) + module.path + '\n' + module.name;
   const auto [entry, is_new] =
       module_ids.try_emplace(std::move(key), static_cast<uint32_t>(module_ids.size()));
   if (!is_new) return entry->second;

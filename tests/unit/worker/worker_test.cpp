@@ -92,6 +92,19 @@ TEST_F(WorkerTest, ModulesGoWithTheirPolicies) {
   EXPECT_EQ(One(policies[1]).capacity, 16);
 }
 
+TEST_F(WorkerTest, OneFileIsRequiredUnderTwoNames) {
+  std::vector<std::shared_ptr<const PolicySource>> policies;
+  for (const std::string name : {"lib.n", "n"}) {
+    PolicySource policy = MakePolicy("return scale_to(require '" + name + "')");
+    policy.modules = {std::make_shared<const PolicyModule>(
+        PolicyModule{.name = name, .path = "policies/lib/n.lua", .text = "return 5"})};
+    policy.hash += policies.size();
+    policies.push_back(std::make_shared<const PolicySource>(std::move(policy)));
+  }
+  EXPECT_EQ(One(policies[0]).capacity, 5);
+  EXPECT_EQ(One(policies[1]).capacity, 5);
+}
+
 TEST_F(WorkerTest, ZonesGoWithTheirServices) {
   const auto zone = [](const char* name, int offset_s) {
     return std::make_shared<const Zone>(
