@@ -141,7 +141,7 @@ bool Controller::IsHeld(const Service& service) const {
 }
 
 // What `min` promises is set aside: it can be had whatever the others have. Of a service of which
-// nothing is stored or seen yet nobody knows what it costs.
+// nothing is stored or seen yet nobody knows what it costs: the most it may.
 double Controller::CostLeft() const {
   double left = options_.cost_per_hour;
   for (const auto& service : services_) {
@@ -149,8 +149,9 @@ double Controller::CostLeft() const {
     if (OnlyAdvises(spec) || spec.cost_per_hour <= 0) continue;
     const Member* const member = options_.fleet.Find(spec.name);
     const bool observed = member != nullptr && member->observed;
-    if (!observed && !service->stored) return 0;
-    const int present = observed ? CapacityOf(*member).desired : 0;
+    const int present = observed          ? CapacityOf(*member).desired
+                        : service->stored ? 0
+                                          : spec.rules.bounds.max;
     left -= spec.cost_per_hour * std::max({service->desired, present, spec.rules.bounds.min});
   }
   return left;

@@ -97,7 +97,7 @@ void Controller::TakeUp(std::shared_ptr<const ServiceSpec> spec, StoredService s
   ServiceRow& row = stored.row;
   const std::string name = spec->name;
   row.history.Resume(now);
-  if (!spec->dry_run) {
+  if (!OnlyAdvises(*spec)) {
     for (const AppliedChange& change : row.history.changes()) ledger_.Add(change.at, change.delta);
   }
   Put(std::move(spec), row.name.empty() ? nullptr : &row, std::move(stored.instances));
