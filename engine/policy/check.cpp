@@ -15,7 +15,11 @@ namespace {
 
 constexpr size_t kLevels = 4;
 constexpr std::array<const char*, kLevels> kLevelNames = {"at 0", "low", "medium", "high"};
+constexpr const char* kUnits =
+    ": do its levels fit the metrics' units? (a ratio goes from 0 to 1, percent to 100)";
 constexpr int kMissing = -1;
+// A policy that waits for a condition to last has its time: so often, a minute apart.
+constexpr int kPatience = 20;
 constexpr size_t kMaxVaried = 16;  // metrics that are also varied one by one
 
 double ValueAt(Unit unit, int level) {
@@ -49,11 +53,15 @@ class Trials {
       if (at_limit_) return doubt_;
       if (!VaryOne(i)) return Error{ErrorKind::kInvalid, fault_};
     }
-    if (!AlwaysScalesIn()) return doubt_;
-    return Error{ErrorKind::kInvalid,
-                 source_.path +
-                     ": scales in whatever the metrics say, even with all of them high: do its "
-                     "levels fit the metrics' units? (a ratio goes from 0 to 1, percent to 100)"};
+    if (AlwaysScalesIn()) {
+      return Error{ErrorKind::kInvalid,
+                   source_.path +
+                       ": scales in whatever the metrics say, even with all of them high" + kUnits};
+    }
+    if (doubt_.empty() && NeverScalesOut()) {
+      return source_.path + ": never scales out, even with all metrics high" + kUnits;
+    }
+    return doubt_;
   }
 
  private:
@@ -91,6 +99,7 @@ class Trials {
     if (evaluation.state) state_ = *std::move(evaluation.state);
     last_ = std::move(evaluation.proposal);
     if (fresh && last_.kind != ProposalKind::kScaleDown) always_scales_in_ = false;
+    if (last_.kind != ProposalKind::kHold && last_.capacity > capacity.desired) scales_out_ = true;
     if (last_.cause != HoldCause::kFault) return true;
     fault_ = Describe(levels, capacity);
     if (doubt_.empty()) doubt_ = fault_;
@@ -129,6 +138,21 @@ class Trials {
     return always_scales_in_ && reads_bounded_ && !reads_unbounded_;
   }
 
+  bool NeverScalesOut() {
+    const int few = std::max(snapshot_.bounds.min, 1);
+    if (!reads_bounded_ || reads_unbounded_ || few >= snapshot_.bounds.max) return false;
+    // All high; then one of them at 0, which may be what stands in the way, such as errors.
+    for (size_t one = 0; one <= std::min(metrics_.size(), kMaxVaried); ++one) {
+      Levels levels = All(kLevels - 1);
+      if (one > 0) levels[one - 1] = 0;
+      for (int i = 0; i < kPatience && !scales_out_ && !at_limit_; ++i) {
+        now_ += std::chrono::seconds(45);
+        if (!Try(levels, {few, few})) return false;
+      }
+    }
+    return !scales_out_ && doubt_.empty();
+  }
+
   PolicyHost& host_;
   const PolicySource& source_;
   Snapshot snapshot_;
@@ -138,6 +162,7 @@ class Trials {
   std::string state_, fault_, doubt_;
   Proposal last_;
   bool at_limit_ = false;
+  bool scales_out_ = false;
   bool always_scales_in_ = true, reads_bounded_ = false, reads_unbounded_ = false;
 };
 

@@ -83,6 +83,18 @@ TEST_F(CheckTest, ThresholdsOfAnotherUnitDoNotShrinkAFleet) {
       "policies/test.lua: scales in whatever the metrics say, even with all of them high");
 }
 
+TEST_F(CheckTest, ALevelThatIsNeverReachedIsADoubt) {
+  ExpectFound("if metric('cpu').value > 75 then return scale_up(1) end\nreturn hold()",
+              "policies/test.lua: never scales out, even with all metrics high: do its levels fit");
+  EXPECT_FALSE(refused_);
+  // One that waits for it to last does scale out.
+  EXPECT_EQ(Check("state.n = metric('cpu').value > 0.75 and (state.n or 0) + 1 or 0\n"
+                  "if state.n > 15 then return scale_up(1) end\nreturn hold()"),
+            "");
+  EXPECT_EQ(Check("if metric('rps').value > 1e9 then return scale_up(1) end\nreturn hold()"), "");
+  EXPECT_EQ(Check("return hold('for now')"), "");
+}
+
 TEST_F(CheckTest, ErrorsOnEveryPathThatLevelsReach) {
   for (const char* condition :
        {"metric('cpu').value == 0", "metric('cpu').value > 0.9", "not metric('cpu').usable",
