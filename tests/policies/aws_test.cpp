@@ -85,6 +85,33 @@ TEST(AwsTarget, OutAfterThreeMinutesAbove) {
   EXPECT_EQ(rig.After(60).Wants(), 15);  // 75/50 × 10
 }
 
+TEST(AwsTarget, HowManyAreNeeded) {
+  struct Case {
+    double target;
+    double value;
+    int wanted;
+  };
+  // Of 10, three minutes above: value/target x 10, rounded up.
+  const Case out[] = {{50, 50.1, 11}, {50, 52, 11}, {50, 55, 11},  {50, 56, 12}, {50, 99, 20},
+                      {50, 100, 20},  {60, 61, 11}, {60, 90, 15},  {40, 90, 23}, {75, 80, 11},
+                      {75, 100, 14},  {1, 3, 30},   {100, 130, 13}};
+  for (const Case& c : out) {
+    PolicyRig rig = Tracking();
+    rig.Param("target", c.target).Value("load", c.value);
+    for (int i = 0; i < 2; ++i) EXPECT_EQ(rig.After(60).Wants(), 10);
+    EXPECT_EQ(rig.After(60).Wants(), c.wanted) << c.value << " of " << c.target;
+  }
+  // Fifteen minutes below nine tenths; rounded up too, so that the target holds afterwards.
+  const Case in[] = {{50, 44.9, 9}, {50, 40, 8}, {50, 36, 8}, {50, 25, 5},
+                     {50, 1, 1},    {60, 53, 9}, {75, 30, 4}, {100, 10, 1}};
+  for (const Case& c : in) {
+    PolicyRig rig = Tracking();
+    rig.Param("target", c.target).Value("load", c.value);
+    for (int i = 0; i < 14; ++i) EXPECT_EQ(rig.After(60).Wants(), 10);
+    EXPECT_EQ(rig.After(60).Wants(), c.wanted) << c.value << " of " << c.target;
+  }
+}
+
 TEST(AwsTarget, OneMinuteBelowBeginsAnew) {
   PolicyRig rig = Tracking();
   rig.Value("load", 75).Wants();
