@@ -10,6 +10,7 @@
 #include <iostream>
 
 #include "cli/command.h"
+#include "config/scalar.h"
 #include "config/section.h"
 
 namespace autoscale::cli {
@@ -52,6 +53,37 @@ Style TerminalStyle() {
   return style;
 }
 
+// Of commands that do more than ask the daemon.
+constexpr const char* kTestCodes =
+    "Exit codes: 0 all passed, 1 one failed, 2 there is nothing to run.";
+constexpr const char* kCheckCodes =
+    "Exit codes: 0 no error, 1 at least one, 2 nothing could be checked.";
+constexpr const char* kCompareCodes =
+    "Exit codes: 0 no difference, 1 a difference, 2 bad usage or input, 3 no daemon answered.";
+
+// CLI11's own check of numbers names the range of a double.
+const CLI::Validator kIsDecision(
+    [](std::string& text) {
+      const bool number =
+          !text.empty() && text.size() < 19 &&
+          std::all_of(text.begin(), text.end(), [](char c) { return c >= '0' && c <= '9'; });
+      return number && text.find_first_not_of('0') != std::string::npos
+                 ? std::string()
+                 : "'" + text + "' is no decision: give a number, as `history` shows them";
+    },
+    "ID");
+
+// Which command was meant by the first word that is none.
+std::string Guess(const CLI::App& app, const std::string& word) {
+  const CLI::App* level = &app;
+  while (!level->get_subcommands().empty()) level = level->get_subcommands().front();
+  std::vector<std::string> names;
+  for (const CLI::App* command : level->get_subcommands([](const CLI::App*) { return true; })) {
+    names.push_back(command->get_name());
+  }
+  return DidYouMean(word, names);
+}
+
 void AddReaders(CLI::App& app, Arguments& arguments, Run& run) {
   auto* status = app.add_subcommand("status", "Services with their capacity and health");
   status->add_option("service", arguments.service, "One service, with instances and gateways");
@@ -61,7 +93,7 @@ void AddReaders(CLI::App& app, Arguments& arguments, Run& run) {
   auto* explain = app.add_subcommand("explain", "Why a service has the capacity that it has");
   auto* service = explain->add_option("service", arguments.service, "The service's last decision");
   auto* decision = explain->add_option("--decision", arguments.decision, "A decision of `history`")
-                       ->check(CLI::PositiveNumber);
+                       ->check(kIsDecision);
   service->excludes(decision);
   explain->callback([&, service, decision] {
     if (service->count() + decision->count() != 1) {
@@ -84,10 +116,10 @@ void AddReaders(CLI::App& app, Arguments& arguments, Run& run) {
 
   auto* replay = app.add_subcommand("replay", "Make a stored decision again, and compare");
   ReplayOptions& options = arguments.replay;
-  auto* id =
-      replay->add_option("id", options.id, "A decision of `history`")->check(CLI::PositiveNumber);
+  auto* id = replay->add_option("id", options.id, "A decision of `history`")->check(kIsDecision);
   auto* last = replay->add_option("--last", options.service, "The last decision of this service");
   id->excludes(last);
+  replay->footer(kCompareCodes);
   replay->add_option("--policy", options.policy,
                      "What another policy would have made of it: a file, or a shipped one");
   replay->add_option("--param", options.params, "NAME=VALUE, instead of the recorded one");
@@ -146,6 +178,7 @@ void AddPolicyTest(CLI::App& policy, PolicyTestOptions& options, Run& run) {
       ->check(CLI::Range(1, 64));
   test->add_flag("--tap", options.tap, "Answer in TAP version 14");
   test->add_option("--filter", options.filter, "Only cases with this text in their place or name");
+  test->footer(kTestCodes);
   test->callback([&] { run = [&](const Context& c) { return RunPolicyTest(c, options); }; });
 }
 
@@ -162,6 +195,7 @@ void AddPolicyCheck(CLI::App& policy, PolicyCheckOptions& options, Run& run) {
   auto* path = check->add_option("path", options.paths, "Files, or folders with all beneath them");
   auto* service = AddService(*check, options);
   service->excludes(path);
+  check->footer(kCheckCodes);
   check->callback([&, path, service] {
     if (path->count() + service->count() == 0) {
       throw CLI::ValidationError("check", "name files or folders, or give --service FILE");
@@ -178,6 +212,7 @@ void AddPolicyDiff(CLI::App& policy, PolicyDiffOptions& options, Run& run) {
   diff->add_option("--input", options.inputs, "*.scenario, or JSON as of `policy eval`")
       ->required();
   AddService(*diff, options);
+  diff->footer(kCompareCodes);
   diff->callback([&] { run = [&](const Context& c) { return RunPolicyDiff(c, options); }; });
 }
 
@@ -226,6 +261,12 @@ int Main(int argc, char** argv) {
   AddPolicy(app, arguments, run);
   try {
     app.parse(argc, argv);
+  } catch (const CLI::ExtrasError&) {
+    const std::vector<std::string> words = app.remaining(true);
+    const std::string word = words.empty() ? std::string() : words.front();
+    std::cerr << "autoscalectl: '" << word << "' is not expected here" << Guess(app, word)
+              << "\nRun with --help for what there is.\n";
+    return kExitUsage;
   } catch (const CLI::ParseError& error) {
     return app.exit(error, std::cout, std::cerr) == 0 ? kExitOk : kExitUsage;
   }
