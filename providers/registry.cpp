@@ -3,13 +3,26 @@
 #include "providers/kubernetes/kubernetes_provider.h"
 #include "providers/process/process_provider.h"
 #include "providers/provider.h"
+#include "providers/readiness/readiness.h"
 
 namespace autoscale {
+namespace {
+
+// Of targets that have a capacity: with `readiness`.
+ProviderType Probed(ProviderType type) {
+  return {.name = std::move(type.name),
+          .parse = WithReadiness(std::move(type.parse)),
+          .create = WithReadiness(std::move(type.create))};
+}
+
+}  // namespace
 
 const std::vector<ProviderType>& ProviderTypes() {
   static const std::vector<ProviderType> kTypes = {
-      {.name = "http", .parse = ParseHttpTarget, .create = CreateHttpProvider},
-      {.name = "kubernetes", .parse = ParseKubernetesTarget, .create = CreateKubernetesProvider},
+      Probed({.name = "http", .parse = ParseHttpTarget, .create = CreateHttpProvider}),
+      Probed({.name = "kubernetes",
+              .parse = ParseKubernetesTarget,
+              .create = CreateKubernetesProvider}),
       {.name = "process", .parse = ParseProcessTarget, .create = CreateProcessProvider},
   };
   return kTypes;

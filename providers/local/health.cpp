@@ -33,13 +33,25 @@ void CheckHttp(HttpClient& http, const HealthOptions& options, const std::string
   request.max_answer_bytes = 1u << 20;  // a page that says how it feels is fine, a download is not
   // Each time anew: an instance that accepts no connections any more is not healthy.
   request.keep_alive = false;
-  http.Send(std::move(request), [owner = std::move(owner), done = std::move(done),
-                                 path = options.path](Result<HttpResponse> answer) {
-    if (owner.expired()) return;
-    if (!answer.ok()) return done(std::move(answer).error());
-    if (answer->status / 100 == 2) return done(Ok{});
-    done(Unhealthy("GET " + path + " answered " + std::to_string(answer->status)));
-  });
+  if (!options.body.empty()) {
+    request.method = "POST";
+    request.headers.emplace_back("Content-Type", "application/json");
+    request.body = options.body;
+  }
+  std::string what = request.method + " " + options.path;
+  http.Send(std::move(request),
+            [owner = std::move(owner), done = std::move(done), what = std::move(what),
+             contains = options.contains](Result<HttpResponse> answer) {
+              if (owner.expired()) return;
+              if (!answer.ok()) return done(std::move(answer).error());
+              if (answer->status / 100 != 2) {
+                return done(Unhealthy(what + " answered " + std::to_string(answer->status)));
+              }
+              if (answer->body.find(contains) == std::string::npos) {
+                return done(Unhealthy(what + " answered without '" + contains + "'"));
+              }
+              done(Ok{});
+            });
 }
 
 // A connection under way. It keeps itself alive through the loop's callbacks until it is settled.

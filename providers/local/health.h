@@ -11,9 +11,9 @@
 
 namespace autoscale {
 
-// Asks once: an HTTP GET that must answer 2xx, or a TCP connection. `done` gets Ok, or what is
-// wrong as one phrase, on the loop's thread and never before this returned; not at all once
-// `owner` has expired, or when loop or client end first.
+// Asks once: an HTTP request that must answer 2xx with the text wanted, or a TCP connection. `done`
+// gets Ok, or what is wrong as one phrase, on the loop's thread and never before this returned; not
+// at all once `owner` has expired, or when loop or client end first.
 void CheckHealth(EventLoop& loop, HttpClient& http, const HealthOptions& options,
                  const std::string& host, int port, std::weak_ptr<void> owner,
                  std::function<void(Status)> done);

@@ -44,9 +44,9 @@ std::string ParseHost(Section& section, const std::string& fallback) {
   return host;
 }
 
-HealthOptions ParseHealth(Section& section) {
+HealthOptions ParseHealth(Section& section, const std::string& key) {
   HealthOptions options;
-  auto health = section.Child("health");
+  auto health = section.Child(key);
   if (!health) return options;  // a TCP connection
   options.path = health->String("http");
   const bool tcp = health->Bool("tcp", options.path.empty());
@@ -55,6 +55,13 @@ HealthOptions ParseHealth(Section& section) {
   }
   if (tcp == !options.path.empty()) {
     health->Fault("tcp", "say one of http: PATH and tcp: true");
+  }
+  options.body = health->String("body");
+  options.contains = health->String("contains");
+  for (const char* const of_http : {"body", "contains"}) {
+    if (options.path.empty() && health->Has(of_http)) {
+      health->Fault(of_http, std::string(of_http) + " goes with http: PATH");
+    }
   }
   options.interval = health->Duration("interval", options.interval,
                                       {.min = Millis(50), .max = std::chrono::hours(1)});
