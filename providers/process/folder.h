@@ -20,7 +20,7 @@
 #include <vector>
 
 #include "engine/model/result.h"
-#include "providers/process/unique_fd.h"
+#include "providers/local/unique_fd.h"
 
 namespace autoscale {
 

@@ -11,7 +11,7 @@
 #include <vector>
 
 #include "engine/model/time.h"
-#include "providers/process/unique_fd.h"
+#include "providers/local/unique_fd.h"
 
 namespace autoscale {
 

@@ -14,8 +14,8 @@
 #include <optional>
 #include <string>
 
+#include "providers/local/health.h"
 #include "providers/process/folder.h"
-#include "providers/process/health.h"
 #include "providers/process/identity.h"
 #include "providers/process/options.h"
 #include "providers/process/usage.h"

@@ -1,9 +1,7 @@
 #include "providers/process/options.h"
 
-#include <arpa/inet.h>
 #include <yaml-cpp/yaml.h>
 
-#include <charconv>
 #include <filesystem>
 #include <string_view>
 
@@ -16,41 +14,6 @@ constexpr std::pair<std::string_view, int> kSignals[] = {
     {"TERM", SIGTERM}, {"INT", SIGINT},   {"QUIT", SIGQUIT},   {"HUP", SIGHUP},
     {"USR1", SIGUSR1}, {"USR2", SIGUSR2}, {"WINCH", SIGWINCH}, {"KILL", SIGKILL},
 };
-
-template <typename T>
-bool ParseNumber(std::string_view text, T& value) {
-  auto [end, fault] = std::from_chars(text.data(), text.data() + text.size(), value);
-  return fault == std::errc() && end == text.data() + text.size();
-}
-
-void ParsePorts(Section& section, ProcessTarget& target) {
-  if (!section.Has("ports")) {
-    section.Fault("", "ports is missing: give a range for the instances, such as 20000-20099");
-    return;
-  }
-  const std::string text = section.String("ports");
-  const size_t dash = text.find('-');
-  const std::string_view view(text);
-  const bool parsed =
-      dash == std::string::npos
-          ? ParseNumber(view, target.first_port) && ParseNumber(view, target.last_port)
-          : ParseNumber(view.substr(0, dash), target.first_port) &&
-                ParseNumber(view.substr(dash + 1), target.last_port);
-  if (!parsed || target.first_port < 1 || target.last_port > 65535 ||
-      target.first_port > target.last_port) {
-    section.Fault("ports", "ports must be a range within 1-65535, such as 20000-20099");
-  }
-}
-
-void ParseHost(Section& section, ProcessTarget& target) {
-  target.host = section.String("host", target.host);
-  in_addr address{};
-  if (inet_pton(AF_INET, target.host.c_str(), &address) != 1 || address.s_addr == INADDR_ANY) {
-    section.Fault("host",
-                  "host must be an IPv4 address of this machine at which gateways reach "
-                  "the instances, such as 127.0.0.1");
-  }
-}
 
 void ParseCommand(Section& section, ProcessTarget& target, const fs::path& base) {
   target.command = section.Strings("command");
@@ -66,29 +29,6 @@ void ParseCommand(Section& section, ProcessTarget& target, const fs::path& base)
   program = (base / program).lexically_normal();       // an absolute one stays
   std::error_code fault;
   if (!fs::exists(program, fault)) section.Warn("command", "there is no program " + program);
-}
-
-void ParseHealth(Section& section, ProcessTarget& target) {
-  auto health = section.Child("health");
-  if (!health) return;  // a TCP connection
-  HealthOptions& options = target.health;
-  options.path = health->String("http");
-  const bool tcp = health->Bool("tcp", options.path.empty());
-  if (!options.path.empty() && options.path.front() != '/') {
-    health->Fault("http", "http must be a path, such as /healthz");
-  }
-  if (tcp == !options.path.empty()) {
-    health->Fault("tcp", "say one of http: PATH and tcp: true");
-  }
-  options.interval = health->Duration("interval", options.interval,
-                                      {.min = Millis(50), .max = std::chrono::hours(1)});
-  options.timeout = health->Duration("timeout", options.timeout,
-                                     {.min = Millis(10), .max = std::chrono::minutes(5)});
-  options.healthy_after = static_cast<int>(
-      health->Int("healthy_after", options.healthy_after, {.min = 1, .max = 1000}));
-  options.unhealthy_after = static_cast<int>(
-      health->Int("unhealthy_after", options.unhealthy_after, {.min = 1, .max = 1000}));
-  health->Finish();
 }
 
 void ParseStop(Section& section, ProcessTarget& target) {
@@ -149,10 +89,10 @@ std::shared_ptr<const ProviderTarget> ParseProcessTarget(Section& section,
   const fs::path base = fs::absolute(section.file(), fault).parent_path();
   target->directory = section.Has("directory") ? section.Path("directory") : base.string();
   ParseCommand(section, *target, base);
-  ParsePorts(section, *target);
-  ParseHost(section, *target);
+  ParsePorts(section, target->first_port, target->last_port);
+  target->host = ParseHost(section, target->host);
   ParseEnvironment(section, *target);
-  ParseHealth(section, *target);
+  target->health = ParseHealth(section);
   ParseStop(section, *target);
   ParseOutput(section, *target);
   if (!target->command.empty()) CheckPortIsTold(section, *target);

@@ -11,16 +11,9 @@
 
 #include "config/loader.h"
 #include "engine/model/time.h"
+#include "providers/local/options.h"
 
 namespace autoscale {
-
-struct HealthOptions {
-  std::string path;         // of an HTTP GET that must answer 2xx; empty: a TCP connection
-  Millis interval{500};     // between checks; while starting at most 100 ms
-  Millis timeout{1000};     // of one check
-  int healthy_after = 1;    // passes in a row
-  int unhealthy_after = 3;  // failures in a row
-};
 
 struct StopOptions {
   int signal = SIGTERM;

@@ -7,9 +7,9 @@
 #include <set>
 
 #include "net/fault_point.h"
+#include "providers/local/ports.h"
 #include "providers/process/instance.h"
 #include "providers/process/launch.h"
-#include "providers/process/ports.h"
 
 namespace autoscale {
 namespace {

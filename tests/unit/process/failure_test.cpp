@@ -7,8 +7,8 @@
 #include <filesystem>
 #include <fstream>
 
+#include "providers/local/unique_fd.h"
 #include "providers/process/folder.h"
-#include "providers/process/unique_fd.h"
 #include "tests/signal_one.h"
 #include "tests/unit/process/rig.h"
 

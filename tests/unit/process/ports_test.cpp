@@ -1,4 +1,4 @@
-#include "providers/process/ports.h"
+#include "providers/local/ports.h"
 
 #include <gtest/gtest.h>
 

@@ -7,8 +7,8 @@
 #include <filesystem>
 
 #include "engine/model/file.h"
+#include "providers/local/ports.h"
 #include "providers/process/identity.h"
-#include "providers/process/ports.h"
 
 namespace autoscale {
 namespace {

@@ -1,4 +1,4 @@
-#include "providers/process/ports.h"
+#include "providers/local/ports.h"
 
 #include <arpa/inet.h>
 #include <netinet/in.h>
@@ -7,7 +7,7 @@
 #include <cerrno>
 #include <cstring>
 
-#include "providers/process/unique_fd.h"
+#include "providers/local/unique_fd.h"
 
 namespace autoscale {
 namespace {

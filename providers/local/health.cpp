@@ -1,4 +1,4 @@
-#include "providers/process/health.h"
+#include "providers/local/health.h"
 
 #include <arpa/inet.h>
 #include <netinet/in.h>
@@ -10,7 +10,7 @@
 #include <cstring>
 #include <utility>
 
-#include "providers/process/unique_fd.h"
+#include "providers/local/unique_fd.h"
 
 namespace autoscale {
 namespace {

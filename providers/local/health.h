@@ -7,7 +7,7 @@
 
 #include "net/event_loop.h"
 #include "net/http_client.h"
-#include "providers/process/options.h"
+#include "providers/local/options.h"
 
 namespace autoscale {
 
