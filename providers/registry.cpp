@@ -3,6 +3,7 @@
 #include "providers/kubernetes/kubernetes_provider.h"
 #include "providers/process/process_provider.h"
 #include "providers/provider.h"
+#include "providers/systemd/systemd_provider.h"
 
 namespace autoscale {
 
@@ -11,6 +12,7 @@ const std::vector<ProviderType>& ProviderTypes() {
       {.name = "http", .parse = ParseHttpTarget, .create = CreateHttpProvider},
       {.name = "kubernetes", .parse = ParseKubernetesTarget, .create = CreateKubernetesProvider},
       {.name = "process", .parse = ParseProcessTarget, .create = CreateProcessProvider},
+      {.name = "systemd", .parse = ParseSystemdTarget, .create = CreateSystemdProvider},
   };
   return kTypes;
 }
