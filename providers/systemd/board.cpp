@@ -9,6 +9,8 @@ namespace {
 constexpr Millis kSettle{10};
 // One that could not be read is read again, unless the manager shows itself before.
 constexpr Millis kReadAgain = std::chrono::seconds(5);
+// Though nothing was told: a manager that hangs tells nothing either.
+constexpr Millis kReadAnyway = std::chrono::seconds(10);
 
 }  // namespace
 
@@ -70,6 +72,7 @@ void UnitBoard::Take(uint64_t number, Result<std::vector<UnitStatus>> answer) {
     fault_.reset();
     units_.clear();
     for (UnitStatus& status : *answer) units_[status.name] = std::move(status);
+    ListSoon(kReadAnyway);
   } else {
     fault_ = std::move(answer).error();
     ListSoon(kReadAgain);

@@ -45,6 +45,12 @@ Error ExplainBusError(const std::string& name, const std::string& text, const st
   const std::string_view kind = name.starts_with(kOfManager)
                                     ? std::string_view(name).substr(kOfManager.size())
                                     : std::string_view();
+  // Of something else that is needed: a dependency, or whoever was to say what we may.
+  const bool other = !unit.empty() && text.find(unit) == std::string::npos;
+  if (other && (kind == "NoSuchUnit" || kind == "LoadFailed" || kind == "UnitMasked")) {
+    return {kind == "UnitMasked" ? ErrorKind::kForbidden : ErrorKind::kNotFound,
+            unit + " needs another unit, or the leave of polkit, which cannot be had: " + shown};
+  }
   if (kind == "NoSuchUnit" || kind == "LoadFailed") {
     return {ErrorKind::kNotFound, "there is no unit " + file + " (" + shown +
                                       "): install it where systemd looks for units, and let it "

@@ -55,6 +55,7 @@ class SdUnitBus final : public UnitBus {
             std::function<void(Result<std::vector<UnitStatus>>)> done) override {
     sd_bus_message* call = New(kPath, kInterface, "ListUnitsByPatterns");
     if (call != nullptr) {
+      sd_bus_message_append(call, "as", 0);  // in whatever state
       sd_bus_message_open_container(call, 'a', "s");
       for (const std::string& pattern : patterns) {
         sd_bus_message_append(call, "s", pattern.c_str());

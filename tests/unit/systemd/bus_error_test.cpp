@@ -33,13 +33,26 @@ TEST(SystemdBusError, SaysWhatToDo) {
            Case{"org.freedesktop.DBus.Error.LimitsExceeded", ErrorKind::kExhausted, "no room"},
            Case{"org.example.Other", ErrorKind::kInternal, "web@20000.service: as it is told"},
        }) {
-    const Error error = ExplainBusError(one.name, "as it is told", unit);
+    const Error error = ExplainBusError(one.name, "as it is told of " + unit, unit);
     EXPECT_EQ(error.kind, one.kind) << one.name;
     EXPECT_NE(error.message.find(one.says), std::string::npos) << error.message;
     EXPECT_NE(error.message.find(one.kind == ErrorKind::kForbidden ? "" : "as it is told"),
               std::string::npos)
         << error.message;
   }
+}
+
+TEST(SystemdBusError, WhatAnotherUnitLacksIsNotSaidOfOurs) {
+  const Error masked = ExplainBusError("org.freedesktop.systemd1.UnitMasked",
+                                       "Unit polkit.service is masked.", "web@20000.service");
+  EXPECT_EQ(masked.kind, ErrorKind::kForbidden);
+  EXPECT_EQ(masked.message,
+            "web@20000.service needs another unit, or the leave of polkit, which cannot be had: "
+            "Unit polkit.service is masked.");
+  EXPECT_EQ(ExplainBusError("org.freedesktop.systemd1.NoSuchUnit", "Unit db.service not found.",
+                            "web@20000.service")
+                .kind,
+            ErrorKind::kNotFound);
 }
 
 TEST(SystemdBusError, ANewConnectionHelpsWhereNobodyAnswers) {
