@@ -147,7 +147,10 @@ void UnitInstance::TakeVerdict() {
 
 // Why the unit's main process has ended; not at all once this is destroyed.
 void UnitInstance::ReadWhy(std::function<void(std::string)> use) {
-  if (std::exchange(reading_, true)) return;
+  if (std::exchange(reading_, true)) {
+    again_ = true;
+    return;
+  }
   surroundings_.board.bus().ReadEnd(record_.unit, [this, alive = std::weak_ptr<int>(alive_),
                                                    use = std::move(use)](Result<UnitEnd> end) {
     if (alive.expired()) return;

@@ -87,6 +87,7 @@ class UnitInstance {
   bool stop_asked_ = false;
   bool lapsed_ = false;
   bool reading_ = false;  // why it has ended
+  bool again_ = false;    // that was asked meanwhile, for another end
   std::string detail_;    // of its end, or of its last one while systemd starts it again
   std::string job_result_;
   std::unique_ptr<HealthWatch> health_;

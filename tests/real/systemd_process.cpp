@@ -131,6 +131,25 @@ void SystemdProcess::AddBroker() const {
             "[Unit]\nDefaultDependencies=no\nWants=bus.socket dbus.socket dbus.service\n");
 }
 
+void SystemdProcess::AddUser() const {
+  fs::create_directories(folder_ / "config/systemd");
+  fs::create_directories(folder_ / "user/systemd");
+  fs::create_directory_symlink(folder_ / "units", folder_ / "config/systemd/user");
+  WriteUnit("home.target", "[Unit]\nDefaultDependencies=no\n");
+  WriteUnit("user.service",
+            std::string("[Unit]\nDefaultDependencies=no\n[Service]\nType=notify\nDelegate=yes\n"
+                        "Environment=XDG_RUNTIME_DIR=/run/user-of-test XDG_CONFIG_HOME=") +
+                (folder_ / "config").string() + "\nExecStartPre=mkdir -p /run/user-of-test\n" +
+                "ExecStart=" + kSystemd + " --user --unit=home.target\n");
+  WriteUnit("user-bus.socket", "[Unit]\nDefaultDependencies=no\n[Socket]\nListenStream=" +
+                                   UserFolder() + "/systemd/private\n");
+  WriteUnit("user-bus.service",
+            std::string("[Unit]\nDefaultDependencies=no\n[Service]\nExecStart=") + kProxy +
+                " /run/user-of-test/systemd/private\n");
+  WriteUnit("fleet.target",
+            "[Unit]\nDefaultDependencies=no\nWants=bus.socket user-bus.socket user.service\n");
+}
+
 pid_t SystemdProcess::Init() const {
   if (!child_) return -1;
   const std::string pid = std::to_string(child_->pid());

@@ -43,6 +43,11 @@ class SystemdProcess {
     return "unix:path=" + (folder_ / "system_bus_socket").string();
   }
 
+  // A user's manager below it, with the same units; before Start.
+  void AddUser() const;
+  // What XDG_RUNTIME_DIR is to be for whoever looks for that.
+  [[nodiscard]] std::string UserFolder() const { return (folder_ / "user").string(); }
+
   // Runs systemctl there; what it prints, errors included.
   std::string Ctl(const std::vector<std::string>& arguments);
   // The ports of a template's units that are in the state ("active", "failed", "deactivating").

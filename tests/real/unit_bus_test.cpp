@@ -14,6 +14,7 @@ namespace autoscale {
 namespace {
 
 constexpr uid_t kNobody = 65534;
+constexpr const char* kBroker = "/usr/bin/dbus-daemon";
 
 class UnitBusRealTest : public testing::Test {
  protected:
@@ -21,23 +22,23 @@ class UnitBusRealTest : public testing::Test {
     if (const std::string missing = SystemdProcess::Missing(); !missing.empty()) {
       GTEST_SKIP() << missing;
     }
-    if (access("/usr/bin/dbus-daemon", X_OK) != 0) GTEST_SKIP() << "there is no dbus-daemon";
     std::string folder = (std::filesystem::temp_directory_path() / "unit-bus-XXXXXX").string();
     ASSERT_NE(mkdtemp(folder.data()), nullptr);
     folder_ = std::filesystem::canonical(folder);
     std::filesystem::permissions(folder_, std::filesystem::perms(0755));  // others look for the bus
     systemd_.emplace(folder_ / "systemd");
-    systemd_->AddBroker();
     systemd_->WriteUnit("nap@.service",
                         "[Unit]\nDefaultDependencies=no\n[Service]\nExecStart=/bin/sleep 1000\n");
     systemd_->WriteUnit(
         "bad@.service",
         "[Unit]\nDefaultDependencies=no\n[Service]\nExecStart=/bin/sh -c 'exit 3'\n");
+  }
+  void StartWith(const std::string& service) {
     ASSERT_TRUE(systemd_->Start()) << systemd_->Log();
     ASSERT_TRUE(Eventually([&] {
-      return std::filesystem::exists(folder_ / "systemd/system_bus_socket") &&
-             systemd_->Ctl({"is-active", "dbus.service"}).starts_with("active");
-    })) << systemd_->Log();
+      return service.empty() || systemd_->Ctl({"is-active", service}).starts_with("active");
+    })) << systemd_->Ctl({"status", service})
+        << systemd_->Log();
   }
   ~UnitBusRealTest() override {
     EXPECT_EQ(seteuid(0), 0);
@@ -129,16 +130,38 @@ class UnitBusRealTest : public testing::Test {
 };
 
 TEST_F(UnitBusRealTest, SpeaksWithTheManagerItself) {
+  StartWith("");
   Connect(systemd_->Bus());
   SpeaksAll();
 }
 
+TEST_F(UnitBusRealTest, SpeaksWithAUsersManager) {
+  systemd_->AddUser();
+  StartWith("user.service");
+  const char* const before = std::getenv("XDG_RUNTIME_DIR");
+  const std::string kept = before != nullptr ? before : "";
+  setenv("XDG_RUNTIME_DIR", systemd_->UserFolder().c_str(), 1);
+  Connect("user");
+  SpeaksAll();
+  if (before == nullptr) {
+    unsetenv("XDG_RUNTIME_DIR");
+  } else {
+    setenv("XDG_RUNTIME_DIR", kept.c_str(), 1);
+  }
+}
+
 TEST_F(UnitBusRealTest, SpeaksOverADBus) {
+  if (access(kBroker, X_OK) != 0) GTEST_SKIP() << "there is no " << kBroker;
+  systemd_->AddBroker();
+  StartWith("dbus.service");
   Connect(systemd_->Broker());
   SpeaksAll();
 }
 
 TEST_F(UnitBusRealTest, WhoHasNoRightIsToldWhichToGrant) {
+  if (access(kBroker, X_OK) != 0) GTEST_SKIP() << "there is no " << kBroker;
+  systemd_->AddBroker();
+  StartWith("dbus.service");
   ASSERT_EQ(seteuid(kNobody), 0);
   Connect(systemd_->Broker());
   ASSERT_TRUE(Until([&] { return changed_.contains(""); }));
@@ -151,6 +174,7 @@ TEST_F(UnitBusRealTest, WhoHasNoRightIsToldWhichToGrant) {
 }
 
 TEST_F(UnitBusRealTest, ALostConnectionIsToldAndMadeAnew) {
+  StartWith("");
   Connect(systemd_->Bus());
   ASSERT_TRUE(Until([&] { return changed_.contains(""); }));
   systemd_->Kill();

@@ -56,7 +56,14 @@ class FakeUnitBus final : public UnitBus {
         if (fits) answer->push_back(status);
       }
     }
-    systemd_.loop_.Post([done = std::move(done), answer = std::move(answer)] { done(answer); });
+    EventLoop::Task answering = [done = std::move(done), answer = std::move(answer)] {
+      done(answer);
+    };
+    if (systemd_.holds_lists_) {
+      systemd_.held_.push_back(std::move(answering));
+    } else {
+      systemd_.loop_.Post(std::move(answering));
+    }
   }
 
   void Start(const std::string& unit, Done done) override {
@@ -133,6 +140,11 @@ void FakeSystemd::Vanish(const std::string& unit, const std::string& job_result)
 void FakeSystemd::Break(std::optional<Error> why) {
   broken_ = std::move(why);
   Tell("");
+}
+
+void FakeSystemd::LetListsGo() {
+  holds_lists_ = false;
+  for (EventLoop::Task& answering : std::exchange(held_, {})) loop_.Post(std::move(answering));
 }
 
 void FakeSystemd::Tell(const std::string& unit) {

@@ -30,6 +30,9 @@ class FakeSystemd {
   void Vanish(const std::string& unit, const std::string& job_result = "");
   // Nobody can reach it, or somebody can again (null).
   void Break(std::optional<Error> why);
+  // Answers to lists wait from now on, as they are when they are asked for; or come now.
+  void HoldLists() { holds_lists_ = true; }
+  void LetListsGo();
   // Without a signal.
   void Drop(const std::string& unit) {
     units_.erase(unit);
@@ -57,6 +60,8 @@ class FakeSystemd {
   std::map<std::string, UnitEnd> ends_;
   std::map<std::string, UniqueFd> listeners_;
   std::optional<Error> broken_;
+  bool holds_lists_ = false;
+  std::vector<EventLoop::Task> held_;
   UnitBus* heard_by_ = nullptr;
   UnitBus::Listener listener_;
 };

@@ -62,6 +62,7 @@ class SystemdProviderTest : public testing::Test {
     provider_->SetListener([this](const std::string& service, const ObservedInstance& observed) {
       EXPECT_EQ(service, "web");
       told_[observed.id] = observed;
+      ends_ += observed.state == InstanceState::kGone ? 1 : 0;
     });
     provider_->SetTargetListener([this](const Observation& seen) { pushed_.push_back(seen); });
   }
@@ -70,8 +71,8 @@ class SystemdProviderTest : public testing::Test {
   [[nodiscard]] TargetRef Ref() const { return {"web", target_}; }
 
   // Runs the loop until it holds; false when it does not within a generous time.
-  bool Until(const std::function<bool()>& holds) {
-    const auto late = std::chrono::steady_clock::now() + std::chrono::seconds(10);
+  bool Until(const std::function<bool()>& holds, Millis patience = std::chrono::seconds(10)) {
+    const auto late = std::chrono::steady_clock::now() + patience;
     std::function<void()> look = [&] {
       if (holds() || std::chrono::steady_clock::now() > late) return loop_.Stop();
       timer_ = loop_.After(Millis(1), look);
@@ -129,6 +130,7 @@ class SystemdProviderTest : public testing::Test {
   std::shared_ptr<SystemdTarget> target_;
   std::unique_ptr<Provider> provider_;
   std::map<std::string, ObservedInstance> told_;
+  int ends_ = 0;  // how many were told
   std::vector<Observation> pushed_;
   std::vector<std::string> buses_;
   EventLoop::TimerId timer_ = 0;
@@ -318,6 +320,20 @@ TEST_F(SystemdProviderTest, AClaimWhoseStartNeverCameIsDropped) {
   EXPECT_FALSE(std::filesystem::exists(folder_ + "/web/a"));
   EXPECT_TRUE(Launch({"b"})[0].ok());
   EXPECT_EQ(systemd_.Asked("start " + Unit(0)), 2);
+}
+
+TEST_F(SystemdProviderTest, AListOfBeforeAStartSaysNothingOfIt) {
+  Observe();
+  systemd_.HoldLists();
+  bool seen = false;
+  provider_->Observe({Ref()}, [&](const Result<std::vector<Observation>>&) { seen = true; });
+  systemd_.Run("web@9.service");  // so that a list is asked for
+  EXPECT_FALSE(Until([&] { return seen; }, Millis(50)));
+  EXPECT_TRUE(Launch({"a"})[0].ok());
+  systemd_.LetListsGo();
+  ASSERT_TRUE(Until([&] { return seen; }));
+  ASSERT_TRUE(Await("a", InstanceState::kReady));
+  EXPECT_EQ(ends_, 0);
 }
 
 TEST_F(SystemdProviderTest, WhatIsRefusedLeavesNothingBehind) {
