@@ -69,11 +69,10 @@ void UnitInstance::ForceEnd() {
   surroundings_.board.bus().Kill(record_.unit, [](const Status&) {});
 }
 
-void UnitInstance::Forget() {
+void UnitInstance::LetGo() {
   if (surroundings_.board.PhaseOf(record_.unit) == UnitPhase::kFailed) {
     surroundings_.board.bus().ResetFailed(record_.unit, [](const Status&) {});
   }
-  surroundings_.records.Remove(service_, id_);
   surroundings_.board.Refresh();
 }
 

@@ -43,8 +43,8 @@ class UnitInstance {
   void Look();
   // A job of the unit has ended so.
   void TakeJob(const std::string& result) { job_result_ = result; }
-  // Its end was seen and stored by others: lets go of the unit and of its record.
-  void Forget();
+  // It is gone, and others have stored that: the unit is not kept for its failure any more.
+  void LetGo();
 
   [[nodiscard]] const std::string& service() const { return service_; }
   [[nodiscard]] const std::string& id() const { return id_; }

@@ -7,7 +7,7 @@
 #include <utility>
 
 #include "providers/local/ports.h"
-#include "providers/systemd/instance.h"
+#include "providers/systemd/roster.h"
 #include "providers/systemd/sd_unit_bus.h"
 
 namespace autoscale {
@@ -68,25 +68,22 @@ class SystemdProvider final : public Provider {
     std::function<void(Result<std::vector<Observation>>)> done;
     EventLoop::TimerId deadline = 0;
   };
-  using Instances = std::map<std::string, std::unique_ptr<UnitInstance>>;
 
   UnitBoard& Board(const std::string& bus);
   void ListAgain(const std::string& bus);
   void Follow(const std::string& service, const TargetPtr& target);
   UnitInstance& Make(const std::string& service, const std::string& id, const UnitRecord& record);
-  void Drop(const std::string& service, const std::string& id);
 
   void TakeList(const std::string& bus);
   void TakeIn(const std::string& service, const TargetPtr& target, std::set<std::string>& taken);
-  void TakeJob(const std::string& bus, const std::string& unit, const std::string& result);
   void AnswerLooks();
   void Answer(std::list<Look>::iterator look);
   Observation See(const std::string& service);
 
   void LaunchOne(const TargetRef& ref, const TargetPtr& target, const std::string& id,
                  UnitBus::Done done);
-  [[nodiscard]] std::set<int> ClaimedPorts(const SystemdTarget& target, UnitBoard& board) const;
-  [[nodiscard]] std::set<std::string> TakenUnits(const std::string& bus) const;
+  [[nodiscard]] std::set<int> ClaimedPorts(const SystemdTarget& target,
+                                           const UnitBoard& board) const;
   void Tell(const UnitInstance& instance);
 
   // An Errand of so many answers; the i-th goes to what Answering(errand, i) makes.
@@ -102,8 +99,8 @@ class SystemdProvider final : public Provider {
   TargetListener target_listener_;
   std::map<std::string, std::unique_ptr<UnitBoard>> boards_;  // by bus
   std::map<std::string, Followed> followed_;                  // by service
-  std::map<std::string, Instances> instances_;                // by service, then id
-  std::list<Look> looks_;                                     // not answered yet
+  UnitRoster roster_{records_};
+  std::list<Look> looks_;  // not answered yet
   std::shared_ptr<int> alive_ = std::make_shared<int>();
 };
 
@@ -114,10 +111,11 @@ UnitBoard& SystemdProvider::Board(const std::string& bus) {
   if (!board) {
     board = std::make_unique<UnitBoard>(
         loop_, maker_(bus),
-        UnitBoard::Listener{
-            .changed = [this, bus] { TakeList(bus); },
-            .job_ended = [this, bus](const std::string& unit,
-                                     const std::string& result) { TakeJob(bus, unit, result); }});
+        UnitBoard::Listener{.changed = [this, bus] { TakeList(bus); },
+                            .job_ended =
+                                [this, bus](const std::string& unit, const std::string& result) {
+                                  roster_.TakeJob(bus, unit, result);
+                                }});
   }
   return *board;
 }
@@ -128,13 +126,8 @@ void SystemdProvider::ListAgain(const std::string& bus) {
   for (const auto& [service, followed] : followed_) {
     if (followed.target->bus == bus) patterns.insert(followed.target->unit.Pattern());
   }
-  for (const auto& [service, instances] : instances_) {
-    for (const auto& [id, instance] : instances) {
-      const UnitRecord& record = instance->record();
-      if (record.bus == bus && !patterns.contains(PatternOfTemplate(record.unit))) {
-        patterns.insert(PatternOf(record.unit));
-      }
-    }
+  for (const std::string& unit : roster_.Units(bus)) {
+    if (!patterns.contains(PatternOfTemplate(unit))) patterns.insert(PatternOf(unit));
   }
   UnitBoard& board = Board(bus);
   board.Follow(std::move(patterns));
@@ -150,7 +143,7 @@ void SystemdProvider::Follow(const std::string& service, const TargetPtr& target
   std::erase_if(followed_, [&](const auto& other) {
     return other.first != service && other.second.target->identity() == target->identity();
   });
-  for (auto& [id, instance] : instances_[service]) instance->SetTarget(target);
+  for (auto& [id, instance] : roster_.Of(service)) instance->SetTarget(target);
   if (!known) {
     followed.since = Board(target->bus).asked();
     ListAgain(target->bus);
@@ -159,48 +152,20 @@ void SystemdProvider::Follow(const std::string& service, const TargetPtr& target
 
 UnitInstance& SystemdProvider::Make(const std::string& service, const std::string& id,
                                     const UnitRecord& record) {
-  auto& slot = instances_[service][id];
-  slot = std::make_unique<UnitInstance>(
-      UnitInstance::Surroundings{.loop = loop_,
-                                 .http = http_,
-                                 .records = records_,
-                                 .board = Board(record.bus),
-                                 .changed = [this](const UnitInstance& changed) { Tell(changed); }},
-      service, id, record);
-  return *slot;
-}
-
-void SystemdProvider::Drop(const std::string& service, const std::string& id) {
-  records_.Remove(service, id);
-  instances_[service].erase(id);
-}
-
-std::set<std::string> SystemdProvider::TakenUnits(const std::string& bus) const {
-  std::set<std::string> units;
-  for (const auto& [service, instances] : instances_) {
-    for (const auto& [id, instance] : instances) {
-      if (instance->record().bus == bus) units.insert(instance->record().unit);
-    }
-  }
-  return units;
+  return roster_.Add({.loop = loop_,
+                      .http = http_,
+                      .records = records_,
+                      .board = Board(record.bus),
+                      .changed = [this](const UnitInstance& changed) { Tell(changed); }},
+                     service, id, record);
 }
 
 // --- What a manager tells ---
 
 void SystemdProvider::TakeList(const std::string& bus) {
   UnitBoard& board = *boards_.at(bus);
-  if (!board.fault()) {
-    for (auto& [service, instances] : instances_) {
-      std::vector<std::string> lapsed;
-      for (auto& [id, instance] : instances) {
-        if (instance->record().bus != bus) continue;
-        instance->Look();
-        if (instance->lapsed()) lapsed.push_back(id);
-      }
-      for (const std::string& id : lapsed) Drop(service, id);
-    }
-  }
-  std::set<std::string> taken = TakenUnits(bus);
+  if (!board.fault()) roster_.Look(bus);
+  std::set<std::string> taken = roster_.Units(bus);
   for (auto& [service, followed] : followed_) {
     if (followed.target->bus != bus) continue;
     if (!board.fault() && board.HasListed(followed.since)) TakeIn(service, followed.target, taken);
@@ -230,16 +195,6 @@ void SystemdProvider::TakeIn(const std::string& service, const TargetPtr& target
     UnitInstance& instance = Make(service, id, record);
     instance.SetTarget(target);
     instance.TakeIn();
-  }
-}
-
-void SystemdProvider::TakeJob(const std::string& bus, const std::string& unit,
-                              const std::string& result) {
-  for (auto& [service, instances] : instances_) {
-    for (auto& [id, instance] : instances) {
-      const UnitRecord& record = instance->record();
-      if (record.bus == bus && record.unit == unit) instance->TakeJob(result);
-    }
   }
 }
 
@@ -307,7 +262,7 @@ Observation SystemdProvider::See(const std::string& service) {
     observation.fault = Error{ErrorKind::kUnavailable, "systemd has not told of its units yet"};
   }
   if (observation.fault) return observation;
-  for (const auto& [id, instance] : instances_[service]) {
+  for (const auto& [id, instance] : roster_.Of(service)) {
     if (instance->known()) observation.instances.push_back(instance->Observed());
   }
   return observation;
@@ -349,10 +304,9 @@ void SystemdProvider::LaunchOne(const TargetRef& ref, const TargetPtr& target,
   const auto answer = [&](Status status) {
     loop_.Post([done, status = std::move(status)] { done(status); });
   };
-  Instances& instances = instances_[ref.service];
-  if (const auto known = instances.find(id); known != instances.end()) {
-    if (!known->second->startable()) return answer(Ok{});
-    return known->second->Start(std::move(done));
+  if (UnitInstance* const known = roster_.Find(ref.service, id)) {
+    if (!known->startable()) return answer(Ok{});
+    return known->Start(std::move(done));
   }
   UnitBoard& board = Board(target->bus);
   if (board.fault()) return answer(*board.fault());
@@ -376,17 +330,15 @@ void SystemdProvider::LaunchOne(const TargetRef& ref, const TargetPtr& target,
   instance.Start([this, service = ref.service, id, done = std::move(done)](Status started) {
     // Without an answer it may run all the same: the next list tells, or it is asked again.
     const bool refused = !started.ok() && started.error().kind != ErrorKind::kUnavailable;
-    if (refused) Drop(service, id);
+    if (refused) roster_.Drop(service, id);
     done(std::move(started));
   });
 }
 
 // What a new unit cannot have: ports of instances, and of units that others are ending just now.
-std::set<int> SystemdProvider::ClaimedPorts(const SystemdTarget& target, UnitBoard& board) const {
-  std::set<int> ports;
-  for (const auto& [service, instances] : instances_) {
-    for (const auto& [id, instance] : instances) ports.insert(instance->record().port);
-  }
+std::set<int> SystemdProvider::ClaimedPorts(const SystemdTarget& target,
+                                            const UnitBoard& board) const {
+  std::set<int> ports = roster_.Ports();
   for (const auto& [name, status] : board.units()) {
     const UnitPhase phase = PhaseOf(status);
     if (phase != UnitPhase::kAbsent && phase != UnitPhase::kFailed) {
@@ -401,24 +353,22 @@ void SystemdProvider::Terminate(TargetRef ref, std::vector<std::string> ids,
   const auto target = std::dynamic_pointer_cast<const SystemdTarget>(ref.target);
   const auto errand = MakeErrand(ids.size(), std::move(done));
   if (ids.empty()) return errand->done({});
-  Instances& instances = instances_[ref.service];
   for (size_t i = 0; i < ids.size(); ++i) {
-    const auto instance = instances.find(ids[i]);
-    if (instance == instances.end()) {
+    UnitInstance* const instance = roster_.Find(ref.service, ids[i]);
+    if (instance == nullptr) {
       loop_.Post([answer = Answering(errand, i)] { answer(Ok{}); });
       continue;
     }
-    if (target) instance->second->SetTarget(target);
-    instance->second->Stop(Answering(errand, i));
+    if (target) instance->SetTarget(target);
+    instance->Stop(Answering(errand, i));
   }
 }
 
 void SystemdProvider::Forget(const std::string& service, const std::string& id) {
-  Instances& instances = instances_[service];
-  const auto instance = instances.find(id);
-  if (instance == instances.end() || !instance->second->gone()) return;
-  instance->second->Forget();
-  instances.erase(instance);
+  UnitInstance* const instance = roster_.Find(service, id);
+  if (instance == nullptr || !instance->gone()) return;
+  instance->LetGo();
+  roster_.Drop(service, id);
 }
 
 }  // namespace

@@ -4,7 +4,7 @@
 
 #include <map>
 
-#include "providers/systemd/sd_unit_bus.h"
+#include "providers/systemd/bus_address.h"
 
 namespace autoscale {
 namespace {
