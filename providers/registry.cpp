@@ -4,6 +4,7 @@
 #include "providers/process/process_provider.h"
 #include "providers/provider.h"
 #include "providers/readiness/readiness.h"
+#include "providers/systemd/systemd_provider.h"
 
 namespace autoscale {
 namespace {
@@ -24,6 +25,7 @@ const std::vector<ProviderType>& ProviderTypes() {
               .parse = ParseKubernetesTarget,
               .create = CreateKubernetesProvider}),
       {.name = "process", .parse = ParseProcessTarget, .create = CreateProcessProvider},
+      {.name = "systemd", .parse = ParseSystemdTarget, .create = CreateSystemdProvider},
   };
   return kTypes;
 }

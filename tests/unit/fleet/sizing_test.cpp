@@ -303,6 +303,9 @@ TEST_F(SizingTest, ATargetThatCannotBeReadChangesNothing) {
   EXPECT_EQ(CapacityOf(Web()).ready, 3);
   EXPECT_EQ(Web().problem, "the answer is not JSON");
   EXPECT_TRUE(gateway_.history.empty());
+  group_.fault.reset();
+  Wait(seconds(20));
+  EXPECT_EQ(Web().problem, "") << "it can be read again";
 }
 
 TEST_F(SizingTest, AfterAKillTheStoredWishIsAskedAgainAndDrainsGoOn) {

@@ -1,0 +1,399 @@
+// The provider before a manager made by hand.
+#include <arpa/inet.h>
+#include <gtest/gtest.h>
+#include <netinet/in.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <csignal>
+#include <cstdlib>
+#include <filesystem>
+
+#include "providers/local/ports.h"
+#include "providers/systemd/systemd_provider.h"
+#include "tests/unit/systemd/fake_unit_bus.h"
+
+namespace autoscale {
+namespace {
+
+const Error kGone{ErrorKind::kUnavailable, "cannot reach systemd"};
+
+// The first of six free ports in a row, below those that clients are given.
+int SixPorts() {
+  for (int first = 21'000 + getpid() % 900 * 6;; first += 6) {
+    bool free = true;
+    for (int port = first; port < first + 6; ++port) {
+      free = free && ChoosePort("127.0.0.1", port, port, {}).ok();
+    }
+    if (free) return first;
+  }
+}
+
+class SystemdProviderTest : public testing::Test {
+ protected:
+  SystemdProviderTest() : first_(SixPorts()) {
+    std::string folder = (std::filesystem::temp_directory_path() / "units-XXXXXX").string();
+    if (mkdtemp(folder.data()) == nullptr) std::abort();
+    folder_ = folder;
+    target_ = std::make_shared<SystemdTarget>();
+    target_->unit = *UnitTemplate::Parse("web@.service");
+    target_->bus = "system";
+    target_->first_port = first_;
+    target_->last_port = first_ + 5;
+    target_->health.interval = Millis(50);
+    target_->health.unhealthy_after = 1;
+    StartProvider();
+  }
+  ~SystemdProviderTest() override {
+    provider_.reset();
+    std::filesystem::remove_all(folder_);
+  }
+
+  // Another daemon on the same folder.
+  void StartProvider() {
+    provider_.reset();
+    told_.clear();
+    provider_ = MakeSystemdProvider({.loop = loop_, .http = http_, .state_dir = folder_},
+                                    [this](const std::string& bus) {
+                                      buses_.push_back(bus);
+                                      return systemd_.Connect();
+                                    });
+    provider_->SetListener([this](const std::string& service, const ObservedInstance& observed) {
+      EXPECT_EQ(service, "web");
+      told_[observed.id] = observed;
+      ends_ += observed.state == InstanceState::kGone ? 1 : 0;
+    });
+    provider_->SetTargetListener([this](const Observation& seen) { pushed_.push_back(seen); });
+  }
+
+  std::string Unit(int i) const { return target_->unit.Unit(first_ + i); }
+  [[nodiscard]] TargetRef Ref() const { return {"web", target_}; }
+
+  // Runs the loop until it holds; false when it does not within a generous time.
+  bool Until(const std::function<bool()>& holds, Millis patience = std::chrono::seconds(10)) {
+    const auto late = std::chrono::steady_clock::now() + patience;
+    std::function<void()> look = [&] {
+      if (holds() || std::chrono::steady_clock::now() > late) return loop_.Stop();
+      timer_ = loop_.After(Millis(1), look);
+    };
+    loop_.Post(look);
+    loop_.Run();
+    loop_.Cancel(timer_);
+    return holds();
+  }
+
+  Observation Observe() {
+    std::optional<Observation> seen;
+    provider_->Observe({Ref()}, [&](Result<std::vector<Observation>> answer) {
+      ASSERT_TRUE(answer.ok());
+      ASSERT_EQ(answer->size(), 1u);
+      seen = answer->front();
+    });
+    EXPECT_TRUE(Until([&] { return seen.has_value(); }));
+    return seen.value_or(Observation{});
+  }
+
+  std::vector<Status> Launch(const std::vector<std::string>& ids) {
+    std::optional<std::vector<Status>> answers;
+    provider_->Launch(Ref(), ids, [&](std::vector<Status> got) { answers = std::move(got); });
+    EXPECT_TRUE(Until([&] { return answers.has_value(); }));
+    return answers.value_or(std::vector<Status>{});
+  }
+
+  std::vector<Status> Terminate(const std::vector<std::string>& ids) {
+    std::optional<std::vector<Status>> answers;
+    provider_->Terminate(Ref(), ids, [&](std::vector<Status> got) { answers = std::move(got); });
+    EXPECT_TRUE(Until([&] { return answers.has_value(); }));
+    return answers.value_or(std::vector<Status>{});
+  }
+
+  bool Await(const std::string& id, InstanceState state) {
+    return Until([&] { return told_.contains(id) && told_[id].state == state; });
+  }
+
+  // Until what has been told so far is worked off.
+  void Settle() { Observe(); }
+
+  static std::vector<std::string> Ids(const Observation& seen) {
+    std::vector<std::string> ids;
+    for (const ObservedInstance& one : seen.instances) ids.push_back(one.id);
+    return ids;
+  }
+  using Names = std::vector<std::string>;
+
+  EventLoop loop_;
+  HttpClient http_{loop_, 8};
+  FakeSystemd systemd_{loop_};
+  std::string folder_;
+  const int first_;
+  std::shared_ptr<SystemdTarget> target_;
+  std::unique_ptr<Provider> provider_;
+  std::map<std::string, ObservedInstance> told_;
+  int ends_ = 0;  // how many were told
+  std::vector<Observation> pushed_;
+  std::vector<std::string> buses_;
+  EventLoop::TimerId timer_ = 0;
+};
+
+TEST_F(SystemdProviderTest, StartsUnitsOfTheLowestFreePortsAndTellsWhenTheyServe) {
+  EXPECT_TRUE(Observe().instances.empty());
+  const auto answers = Launch({"web-1-1", "web-1-2"});
+  ASSERT_EQ(answers.size(), 2u);
+  EXPECT_TRUE(answers[0].ok() && answers[1].ok());
+  EXPECT_EQ(systemd_.history, (Names{"start " + Unit(0), "start " + Unit(1)}));
+  ASSERT_TRUE(Await("web-1-1", InstanceState::kReady));
+  ASSERT_TRUE(Await("web-1-2", InstanceState::kReady));
+  const Observation seen = Observe();
+  EXPECT_TRUE(seen.abilities.names_instances);
+  EXPECT_FALSE(seen.capacity);
+  EXPECT_EQ(Ids(seen), (Names{"web-1-1", "web-1-2"}));
+  EXPECT_EQ(seen.instances[1].endpoint, "127.0.0.1:" + std::to_string(first_ + 1));
+  EXPECT_EQ(buses_, Names{"system"});
+}
+
+TEST_F(SystemdProviderTest, AskingTwiceStartsOnce) {
+  Observe();
+  Launch({"web-1-1"});
+  EXPECT_TRUE(Launch({"web-1-1"})[0].ok());
+  EXPECT_EQ(systemd_.Asked("start " + Unit(0)), 1);
+  EXPECT_EQ(systemd_.history.size(), 1u);
+}
+
+TEST_F(SystemdProviderTest, EndsExactlyTheVictim) {
+  Observe();
+  Launch({"a", "b", "c"});
+  ASSERT_TRUE(Await("c", InstanceState::kReady));
+  EXPECT_TRUE(Terminate({"b"})[0].ok());
+  ASSERT_TRUE(Await("b", InstanceState::kGone));
+  EXPECT_EQ(told_["b"].detail, "stopped");
+  EXPECT_FALSE(systemd_.Has(Unit(1)));
+  EXPECT_TRUE(systemd_.Has(Unit(0)) && systemd_.Has(Unit(2)));
+  // Its port is not given away before its end is stored.
+  Launch({"d"});
+  EXPECT_EQ(systemd_.Asked("start " + Unit(3)), 1);
+  provider_->Forget("web", "b");
+  Launch({"e"});
+  EXPECT_EQ(systemd_.Asked("start " + Unit(1)), 2);
+  EXPECT_TRUE(Terminate({"nobody", "b"})[1].ok());
+}
+
+TEST_F(SystemdProviderTest, AUnitThatFailsAtOnceIsToldInAPhrase) {
+  Observe();
+  systemd_.holds_starts = true;
+  Launch({"a"});
+  ASSERT_TRUE(Await("a", InstanceState::kStarting));
+  systemd_.Fail(Unit(0), {.result = "exit-code", .code = CLD_EXITED, .status = 203});
+  ASSERT_TRUE(Await("a", InstanceState::kGone));
+  EXPECT_EQ(told_["a"].detail, "its program cannot be run (status 203/EXEC)");
+  EXPECT_EQ(systemd_.Asked("reset " + Unit(0)), 0);  // for a person to look at until then
+  provider_->Forget("web", "a");
+  EXPECT_EQ(systemd_.Asked("reset " + Unit(0)), 1);
+  EXPECT_TRUE(Observe().instances.empty());
+}
+
+TEST_F(SystemdProviderTest, AStartThatLeadsToNothingTellsWhatBecameOfIt) {
+  Observe();
+  systemd_.holds_starts = true;
+  Launch({"a"});
+  systemd_.Vanish(Unit(0), "dependency");
+  ASSERT_TRUE(Await("a", InstanceState::kGone));
+  EXPECT_EQ(told_["a"].detail, "did not start: a unit that it needs failed");
+}
+
+TEST_F(SystemdProviderTest, AUnitThatSystemdStartsAgainIsFollowed) {
+  Observe();
+  Launch({"a"});
+  ASSERT_TRUE(Await("a", InstanceState::kReady));
+  systemd_.Fail(Unit(0), {.result = "signal", .code = CLD_KILLED, .status = SIGSEGV});
+  systemd_.Set(Unit(0), "activating", "auto-restart");  // as it goes on within one signal
+  ASSERT_TRUE(Until([&] {
+    return told_["a"].detail == "was killed by SIGSEGV; systemd starts it again";
+  })) << told_["a"].detail;
+  EXPECT_EQ(told_["a"].state, InstanceState::kUnready);
+  systemd_.Run(Unit(0));
+  ASSERT_TRUE(Await("a", InstanceState::kReady));
+  EXPECT_EQ(told_["a"].detail, "");
+  EXPECT_EQ(systemd_.history, Names{"start " + Unit(0)});
+}
+
+TEST_F(SystemdProviderTest, WhoIgnoresTheStopIsKilledAfterTheBound) {
+  target_->stop_timeout = Millis(100);
+  Observe();
+  Launch({"a"});
+  ASSERT_TRUE(Await("a", InstanceState::kReady));
+  systemd_.ignores_sigterm = true;
+  EXPECT_TRUE(Terminate({"a"})[0].ok());
+  ASSERT_TRUE(Await("a", InstanceState::kStopping));
+  ASSERT_TRUE(Await("a", InstanceState::kGone));
+  EXPECT_EQ(told_["a"].detail, "stopped; it was killed by SIGKILL");
+  EXPECT_EQ(systemd_.history, (Names{"start " + Unit(0), "stop " + Unit(0), "kill " + Unit(0)}));
+}
+
+TEST_F(SystemdProviderTest, WithoutABoundNobodyIsKilled) {
+  Observe();
+  Launch({"a"});
+  ASSERT_TRUE(Await("a", InstanceState::kReady));
+  systemd_.ignores_sigterm = true;
+  Terminate({"a"});
+  Settle();
+  EXPECT_EQ(systemd_.Asked("kill " + Unit(0)), 0);
+  systemd_.Vanish(Unit(0));
+  ASSERT_TRUE(Await("a", InstanceState::kGone));
+}
+
+TEST_F(SystemdProviderTest, AStopThatIsRefusedIsToldAndAskedAgain) {
+  Observe();
+  Launch({"a"});
+  ASSERT_TRUE(Await("a", InstanceState::kReady));
+  systemd_.answers.insert({"stop", {ErrorKind::kForbidden, "no"}});
+  EXPECT_EQ(Terminate({"a"})[0].error().kind, ErrorKind::kForbidden);
+  ASSERT_TRUE(Await("a", InstanceState::kReady));
+  systemd_.answers.clear();
+  EXPECT_TRUE(Terminate({"a"})[0].ok());
+  ASSERT_TRUE(Await("a", InstanceState::kGone));
+}
+
+TEST_F(SystemdProviderTest, UnitsOfOthersInTheRangeAreTakenIn) {
+  systemd_.Run(Unit(2));
+  systemd_.Run("web@1.service");  // out of the range
+  systemd_.Run("web@x.service");
+  systemd_.Set(Unit(3), "deactivating", "stop-sigterm", "stop");
+  systemd_.Fail(Unit(4), {.result = "exit-code", .status = 1});
+  const std::string id = UnitStem(Unit(2));
+  EXPECT_EQ(Ids(Observe()), Names{id});  // with the very first look
+  ASSERT_TRUE(Await(id, InstanceState::kReady));
+  systemd_.Run(Unit(1));  // later on, too
+  ASSERT_TRUE(Await(UnitStem(Unit(1)), InstanceState::kReady));
+  EXPECT_EQ(Ids(Observe()).size(), 2u);
+  // What others use or end just now is no free port.
+  Launch({"a", "b"});
+  EXPECT_EQ(systemd_.history, (Names{"start " + Unit(0), "reset " + Unit(4), "start " + Unit(4)}));
+  EXPECT_TRUE(Terminate({id})[0].ok());
+  ASSERT_TRUE(Await(id, InstanceState::kGone));
+}
+
+TEST_F(SystemdProviderTest, OneThatSomebodyStopsIsOnItsWayOutAndThenGone) {
+  Observe();
+  Launch({"a"});
+  ASSERT_TRUE(Await("a", InstanceState::kReady));
+  systemd_.Set(Unit(0), "deactivating", "stop-sigterm", "stop");
+  ASSERT_TRUE(Await("a", InstanceState::kStopping));
+  systemd_.Vanish(Unit(0), "done");
+  ASSERT_TRUE(Await("a", InstanceState::kGone));
+  EXPECT_EQ(told_["a"].detail, "is inactive: it ended by itself, or somebody stopped it");
+}
+
+TEST_F(SystemdProviderTest, TheNextDaemonFindsEveryUnitByItsName) {
+  Observe();
+  Launch({"a", "b"});
+  ASSERT_TRUE(Await("a", InstanceState::kReady));
+  ASSERT_TRUE(Await("b", InstanceState::kReady));
+  StartProvider();
+  systemd_.Drop(Unit(1));  // ended in the meantime
+  const Observation seen = Observe();
+  ASSERT_EQ(Ids(seen), Names{"a"});
+  EXPECT_EQ(seen.instances[0].state, InstanceState::kReady);  // until a check says otherwise
+  EXPECT_TRUE(Launch({"a"})[0].ok());
+  EXPECT_EQ(systemd_.Asked("start " + Unit(0)), 1);
+  Launch({"c"});
+  EXPECT_EQ(systemd_.Asked("start " + Unit(1)), 2);  // the port of b is free again
+}
+
+TEST_F(SystemdProviderTest, AStartWhoseAnswerIsLostIsNotMadeTwice) {
+  Observe();
+  systemd_.answers.insert({"start", kGone});
+  systemd_.drops_starts = true;
+  EXPECT_EQ(Launch({"a"})[0].error().kind, ErrorKind::kUnavailable);
+  systemd_.answers.clear();
+  ASSERT_TRUE(Await("a", InstanceState::kReady));
+  EXPECT_TRUE(Launch({"a"})[0].ok());
+  EXPECT_EQ(systemd_.history, Names{"start " + Unit(0)});
+}
+
+TEST_F(SystemdProviderTest, AClaimWhoseStartNeverCameIsDropped) {
+  Observe();
+  systemd_.answers.insert({"start", kGone});
+  EXPECT_FALSE(Launch({"a"})[0].ok());
+  systemd_.answers.clear();
+  EXPECT_TRUE(Observe().instances.empty());
+  EXPECT_FALSE(std::filesystem::exists(folder_ + "/web/a"));
+  EXPECT_TRUE(Launch({"b"})[0].ok());
+  EXPECT_EQ(systemd_.Asked("start " + Unit(0)), 2);
+}
+
+TEST_F(SystemdProviderTest, AListOfBeforeAStartSaysNothingOfIt) {
+  Observe();
+  systemd_.HoldLists();
+  bool seen = false;
+  provider_->Observe({Ref()}, [&](const Result<std::vector<Observation>>&) { seen = true; });
+  systemd_.Run("web@9.service");  // so that a list is asked for
+  EXPECT_FALSE(Until([&] { return seen; }, Millis(50)));
+  EXPECT_TRUE(Launch({"a"})[0].ok());
+  systemd_.LetListsGo();
+  ASSERT_TRUE(Until([&] { return seen; }));
+  ASSERT_TRUE(Await("a", InstanceState::kReady));
+  EXPECT_EQ(ends_, 0);
+}
+
+TEST_F(SystemdProviderTest, WhatIsRefusedLeavesNothingBehind) {
+  Observe();
+  systemd_.answers.insert({"start", {ErrorKind::kNotFound, "there is no unit web@.service"}});
+  EXPECT_EQ(Launch({"a"})[0].error().message, "there is no unit web@.service");
+  EXPECT_FALSE(std::filesystem::exists(folder_ + "/web"));
+  EXPECT_TRUE(Observe().instances.empty());
+}
+
+TEST_F(SystemdProviderTest, AManagerThatCannotBeReachedIsToldAndChangesNothing) {
+  Observe();
+  Launch({"a"});
+  ASSERT_TRUE(Await("a", InstanceState::kReady));
+  systemd_.Break(kGone);
+  ASSERT_TRUE(Until([&] { return pushed_.size() == 1; }));
+  ASSERT_TRUE(pushed_[0].fault);
+  EXPECT_EQ(pushed_[0].fault->kind, ErrorKind::kUnavailable);
+  EXPECT_EQ(Observe().fault->message, "cannot reach systemd");
+  EXPECT_EQ(told_["a"].state, InstanceState::kReady);
+  EXPECT_EQ(Launch({"b"})[0].error().kind, ErrorKind::kUnavailable);
+  EXPECT_FALSE(std::filesystem::exists(folder_ + "/web/b"));
+  systemd_.Break(std::nullopt);
+  ASSERT_TRUE(Until([&] { return pushed_.size() == 2; }));
+  EXPECT_FALSE(pushed_[1].fault);
+  EXPECT_EQ(Ids(pushed_[1]), Names{"a"});
+  EXPECT_TRUE(Launch({"b"})[0].ok());
+}
+
+TEST_F(SystemdProviderTest, NoPortLeftIsToldAndStartsNothing) {
+  target_->last_port = first_ + 1;
+  Observe();
+  const auto answers = Launch({"a", "b", "c"});
+  EXPECT_TRUE(answers[0].ok() && answers[1].ok());
+  EXPECT_EQ(answers[2].error().kind, ErrorKind::kExhausted);
+  EXPECT_EQ(systemd_.history.size(), 2u);
+}
+
+TEST_F(SystemdProviderTest, UnitsOfATemplateThatIsNotMeantAnyMoreStayUntilTheyAreEnded) {
+  Observe();
+  Launch({"a"});
+  ASSERT_TRUE(Await("a", InstanceState::kReady));
+  target_ = std::make_shared<SystemdTarget>(*target_);
+  target_->unit = *UnitTemplate::Parse("shop@.service");
+  EXPECT_EQ(Ids(Observe()), Names{"a"});
+  Launch({"b"});
+  EXPECT_EQ(systemd_.Asked("start " + Unit(1)), 1);
+  EXPECT_TRUE(Terminate({"a"})[0].ok());
+  ASSERT_TRUE(Await("a", InstanceState::kGone));
+}
+
+TEST_F(SystemdProviderTest, ATornRecordIsNone) {
+  std::filesystem::create_directories(folder_ + "/web");
+  FILE* const file = std::fopen((folder_ + "/web/a").c_str(), "w");
+  std::fputs(("bus system\nunit " + Unit(0) + "\nport 2").c_str(), file);
+  std::fclose(file);
+  StartProvider();
+  systemd_.Run(Unit(0));
+  EXPECT_EQ(Ids(Observe()), Names{UnitStem(Unit(0))});
+}
+
+}  // namespace
+}  // namespace autoscale
