@@ -46,6 +46,7 @@ bool Fleet::TakeSizing(Member& member, const Observation& observation, TimePoint
     Note(member,
          sizing.blocked.empty() ? "it may be scaled again" : "it is not scaled: " + sizing.blocked);
   }
+  TakeShortage(member, observation);
   // What was asked meanwhile is not in it yet.
   if (!sizing.busy && sent >= sizing.answered) {
     if (*observation.capacity != sizing.capacity) {
@@ -57,6 +58,19 @@ bool Fleet::TakeSizing(Member& member, const Observation& observation, TimePoint
   }
   if (member.spec->owner == CapacityOwner::kExternal) member.desired = sizing.capacity;
   return true;
+}
+
+// Instances that do not come are nobody's failure here: it is told, once, and their target goes on
+// trying.
+void Fleet::TakeShortage(Member& member, const Observation& observation) {
+  std::string& known = member.sizing->shortage;
+  const std::string told = observation.shortage ? observation.shortage->message : std::string();
+  if (known != told) {
+    if (!told.empty()) Note(member, "instances do not come: " + told);
+    if (member.problem == known) member.problem.clear();
+    known = told;
+  }
+  if (member.problem.empty()) member.problem = told;
 }
 
 // Its capacity is another one than it was.
