@@ -75,6 +75,10 @@ struct AwsFault {
 };
 AwsFault ParseFault(const std::string& body);
 
+// Why a group's instances do not come, by its latest launch that has ended: kExhausted where AWS
+// has no more of them to give. Nothing: that launch went well, or there is none.
+std::optional<Error> ShortageIn(const std::vector<Activity>& activities);
+
 // Seconds since 1970 of "2026-11-30T18:19:14Z", fractions dropped; nothing: it is none.
 std::optional<int64_t> ParseTimestamp(const std::string& text);
 
