@@ -214,8 +214,8 @@ void Account::AskActivities(const std::string& group, const ApiEffort& effort) {
     const auto at = shortages_.find(group);
     if (at == shortages_.end()) return;
     at->second.busy = false;
-    auto activities = body.ok() ? ParseActivities(*body)
-                                : Result<std::vector<Activity>>(std::move(body).error());
+    auto activities =
+        body.ok() ? ParseActivities(*body) : Result<std::vector<Activity>>(std::move(body).error());
     // That it cannot be told is told, too: most often a right lacks.
     at->second.told = activities.ok() ? ShortageIn(*activities) : std::move(activities).error();
   });
@@ -238,8 +238,8 @@ void Account::Complete(const std::string& group, const std::string& hook, const 
   });
 }
 
-void Account::CompleteOnce(const std::string& group, const std::string& hook,
-                           const std::string& id, const ApiEffort& effort) {
+void Account::CompleteOnce(const std::string& group, const std::string& hook, const std::string& id,
+                           const ApiEffort& effort) {
   const auto at = completed_.find(id);
   if (at != completed_.end() && clocks_.steady() - at->second < kCompleteAgain) return;
   // What fails is done again with the next look, or at the hook's own time-out.

@@ -17,11 +17,17 @@ constexpr size_t kShownReason = 300;
 
 // Of launches that fail as there are no instances to give, or none to this account: codes of EC2,
 // and how activities put them.
-constexpr const char* kExhaustedTexts[] = {
-    "InsufficientInstanceCapacity", "do not have sufficient", "Insufficient capacity",
-    "insufficient capacity",        "UnfulfillableCapacity",  "no Spot capacity available",
-    "InstanceLimitExceeded",        "VcpuLimitExceeded",      "vCPU",
-    "MaxSpotInstanceCountExceeded", "quota"};
+constexpr const char* kExhaustedTexts[] = {"InsufficientInstanceCapacity",
+                                           "do not have sufficient",
+                                           "Insufficient capacity",
+                                           "insufficient capacity",
+                                           "UnfulfillableCapacity",
+                                           "no Spot capacity available",
+                                           "InstanceLimitExceeded",
+                                           "VcpuLimitExceeded",
+                                           "vCPU",
+                                           "MaxSpotInstanceCountExceeded",
+                                           "quota"};
 
 Error NotUnderstood(const std::string& what) {
   return {ErrorKind::kUnavailable, "the answer " + what};
@@ -194,9 +200,9 @@ std::optional<Error> ShortageIn(const std::vector<Activity>& activities) {
     if (activity.status == "Successful") return std::nullopt;
     if (activity.status != "Failed" && activity.status != "Cancelled") continue;
     const std::string& text = activity.message.empty() ? activity.description : activity.message;
-    const bool exhausted = std::any_of(
-        std::begin(kExhaustedTexts), std::end(kExhaustedTexts),
-        [&](const char* part) { return text.find(part) != std::string::npos; });
+    const bool exhausted =
+        std::any_of(std::begin(kExhaustedTexts), std::end(kExhaustedTexts),
+                    [&](const char* part) { return text.find(part) != std::string::npos; });
     return Error{exhausted ? ErrorKind::kExhausted : ErrorKind::kUnavailable,
                  (exhausted ? "AWS has no capacity for it: " : "its launch failed: ") +
                      text.substr(0, std::min(text.find('\n'), kShownReason))};

@@ -25,9 +25,7 @@ std::string ShownCall(const ApiCall& call) {
   return std::string(NameOf(call.to)) + ":" + call.action;
 }
 
-bool IsTimeout(const Error& error) {
-  return error.message.find("timed out") != std::string::npos;
-}
+bool IsTimeout(const Error& error) { return error.message.find("timed out") != std::string::npos; }
 
 // Nobody has to be told of it who got new keys meanwhile.
 bool MayBeOldKeys(const std::string& code) {
@@ -81,17 +79,18 @@ void Api::Begin(const SeriesPtr& series) {
   const Millis pause = rate_.Reserve(clocks_.steady());
   if (pause == Millis(0)) return Authorize(series);
   if (pause >= LeftOf(*series)) {
-    return series->Fail({ErrorKind::kThrottled,
-                         "not asked: too many calls wait already, at " +
-                             std::to_string(static_cast<int>(rate_.per_second())) +
-                             " a second that AWS lets through"});
+    return series->Fail(
+        {ErrorKind::kThrottled, "not asked: too many calls wait already, at " +
+                                    std::to_string(static_cast<int>(rate_.per_second())) +
+                                    " a second that AWS lets through"});
   }
   After(pause, series, &Api::Authorize);
 }
 
 void Api::Authorize(const SeriesPtr& series) {
   const AccessKeys* refused = series->refused ? &*series->refused : nullptr;
-  const Millis timeout = std::max(std::min(series->call.effort.timeout, LeftOf(*series)), Millis(1));
+  const Millis timeout =
+      std::max(std::min(series->call.effort.timeout, LeftOf(*series)), Millis(1));
   keys_.Get(refused, timeout,
             [this, alive = std::weak_ptr<int>(alive_), series](Result<AccessKeys> keys) {
               if (alive.expired()) return;
@@ -125,10 +124,9 @@ HttpRequest Api::Signed(const ApiCall& call, const AccessKeys& keys) const {
   RequestToSign to_sign{.headers = request.headers, .body = request.body};
   to_sign.path = request.url.substr(UrlOrigin(request.url).size());
   to_sign.headers.emplace_back("Host", HostOf(request.url));
-  for (auto& header : Sign(to_sign, keys,
-                           {.region = access_.region,
-                            .service = NameOf(call.to),
-                            .time = clocks_.wall()})) {
+  for (auto& header :
+       Sign(to_sign, keys,
+            {.region = access_.region, .service = NameOf(call.to), .time = clocks_.wall()})) {
     request.headers.push_back(std::move(header));
   }
   return request;
@@ -137,15 +135,16 @@ HttpRequest Api::Signed(const ApiCall& call, const AccessKeys& keys) const {
 void Api::Transmit(const SeriesPtr& series, const AccessKeys& keys) {
   const ApiCall& call = series->call;
   const std::string origin(UrlOrigin(UrlOf(call.to)));
-  if (auto error = breaker_.Refuse(origin, clocks_.steady())) return series->Fail(*std::move(error));
+  if (auto error = breaker_.Refuse(origin, clocks_.steady()))
+    return series->Fail(*std::move(error));
   HttpRequest request = Signed(call, keys);
   request.timeout = std::max(std::min(call.effort.timeout, LeftOf(*series)), Millis(1));
   // Over a connection of before curl would send it again by itself when that ends unanswered.
   request.keep_alive = call.is_repeatable;
-  http_.Send(std::move(request), [this, alive = std::weak_ptr<int>(alive_), series,
-                                  keys](Result<HttpResponse> answer) {
-    if (!alive.expired()) Receive(series, keys, std::move(answer));
-  });
+  http_.Send(std::move(request),
+             [this, alive = std::weak_ptr<int>(alive_), series, keys](Result<HttpResponse> answer) {
+               if (!alive.expired()) Receive(series, keys, std::move(answer));
+             });
 }
 
 void Api::Receive(const SeriesPtr& series, const AccessKeys& keys, Result<HttpResponse> answer) {

@@ -78,8 +78,8 @@ void AwsProvider::Observe(std::vector<TargetRef> targets,
   survey->done = std::move(done);
   survey->missing = 1;  // this one ends when all are asked
   for (const TargetRef& ref : targets) {
-    survey->seen.push_back({.service = ref.service,
-                            .target = std::dynamic_pointer_cast<const AwsTarget>(ref.target)});
+    survey->seen.push_back(
+        {.service = ref.service, .target = std::dynamic_pointer_cast<const AwsTarget>(ref.target)});
   }
   for (size_t i = 0; i < survey->seen.size(); ++i) {
     Survey::Seen& seen = survey->seen[i];
@@ -146,8 +146,7 @@ Observation AwsProvider::See(const Survey::Seen& seen, const Survey& survey) {
     return observation;
   }
   observation = aws::Describe(seen.service, target, group, account, addresses);
-  observation.shortage =
-      account.LookForShortage(group, aws::CountPresent(group), EffortOf(target));
+  observation.shortage = account.LookForShortage(group, aws::CountPresent(group), EffortOf(target));
   for (const aws::GroupInstance& instance : group.instances) {
     if (target.hook.empty() || instance.lifecycle != "Terminating:Wait") continue;
     if (account.HasEnded(instance.id)) {

@@ -21,11 +21,11 @@ bool IsOneOf(std::string_view code, const std::array<std::string_view, N>& codes
 
 bool IsAboutAccess(std::string_view code) {
   static constexpr std::array<std::string_view, 14> kCodes = {
-      "AccessDenied",         "AccessDeniedException", "UnauthorizedOperation",
-      "AuthFailure",          "InvalidClientTokenId",  "UnrecognizedClientException",
-      "SignatureDoesNotMatch", "ExpiredToken",         "ExpiredTokenException",
-      "RequestExpired",       "OptInRequired",         "MissingAuthenticationToken",
-      "InvalidAccessKeyId",   "IncompleteSignature"};
+      "AccessDenied",          "AccessDeniedException", "UnauthorizedOperation",
+      "AuthFailure",           "InvalidClientTokenId",  "UnrecognizedClientException",
+      "SignatureDoesNotMatch", "ExpiredToken",          "ExpiredTokenException",
+      "RequestExpired",        "OptInRequired",         "MissingAuthenticationToken",
+      "InvalidAccessKeyId",    "IncompleteSignature"};
   return IsOneOf(code, kCodes);
 }
 
@@ -52,9 +52,9 @@ ErrorKind KindOf(int status, std::string_view code, std::string_view message) {
 
 bool IsThrottling(const std::string& code) {
   static constexpr std::array<std::string_view, 8> kCodes = {
-      "RequestLimitExceeded",      "TooManyRequestsException", "SlowDown",
-      "PriorRequestNotComplete",   "RequestThrottled",         "RequestThrottledException",
-      "BandwidthLimitExceeded",    "EC2ThrottledException"};
+      "RequestLimitExceeded",    "TooManyRequestsException", "SlowDown",
+      "PriorRequestNotComplete", "RequestThrottled",         "RequestThrottledException",
+      "BandwidthLimitExceeded",  "EC2ThrottledException"};
   return code.starts_with("Throttl") || IsOneOf(code, kCodes);
 }
 

@@ -50,9 +50,9 @@ void KeyChain::Take(Result<FetchedKeys> fetched) {
   const SteadyTime now = clocks_.steady();
   std::optional<Result<AccessKeys>> told;
   if (fetched.ok()) {
-    const seconds life =
-        fetched->expires ? std::max(seconds(*fetched->expires - clocks_.wall()), seconds(0))
-                         : kEndless;
+    const seconds life = fetched->expires
+                             ? std::max(seconds(*fetched->expires - clocks_.wall()), seconds(0))
+                             : kEndless;
     keys_ = fetched->keys;
     ends_ = now + life;
     renew_at_ = fetched->expires ? ends_ - std::min(kRenewBefore, life / 5) : now + kLookAgain;

@@ -139,8 +139,7 @@ class InstanceFetch : public std::enable_shared_from_this<InstanceFetch> {
       if (role.empty() || role.find('/') != std::string::npos) {
         return done_(Error{ErrorKind::kForbidden, "the instance has no role"});
       }
-      Step(Get(kRolePath + role),
-           [this](const std::string& keys) { done_(ParseJsonKeys(keys)); });
+      Step(Get(kRolePath + role), [this](const std::string& keys) { done_(ParseJsonKeys(keys)); });
     });
   }
 

@@ -95,8 +95,7 @@ bool IsEnding(const GroupInstance& instance) {
 bool IsPresent(const GroupInstance& instance) { return !IsAway(instance) && !IsEnding(instance); }
 
 int CountPresent(const Group& group) {
-  return static_cast<int>(
-      std::count_if(group.instances.begin(), group.instances.end(), IsPresent));
+  return static_cast<int>(std::count_if(group.instances.begin(), group.instances.end(), IsPresent));
 }
 
 std::vector<std::string> IdsOf(const Group& group) {

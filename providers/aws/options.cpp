@@ -33,8 +33,9 @@ std::string ParseRegion(Section& section) {
                   "region is missing: say where the group is, such as region: eu-central-1 "
                   "(AWS_REGION is not set)");
   } else if (!IsRegion(region)) {
-    section.Fault(said ? "region" : "",
-                  "region must be the code of a region, such as eu-central-1, not '" + region + "'");
+    section.Fault(
+        said ? "region" : "",
+        "region must be the code of a region, such as eu-central-1, not '" + region + "'");
   }
   return region;
 }
@@ -56,9 +57,9 @@ std::string ParseGroup(Section& section) {
 std::string EndpointIn(Section& section, const std::string& key, const std::string& fallback) {
   std::string url = section.String(key, fallback);
   if (!section.Has(key)) return url;
-  std::string fault = UrlFault(url);
-  if (fault.empty() && url.find('?') != std::string::npos) fault = "must hold no query";
-  if (!fault.empty()) section.Fault(key, key + " " + fault);
+  if (const std::string fault = UrlFault(url); !fault.empty()) {
+    section.Fault(key, key + " " + fault);
+  }
   while (url.ends_with('/')) url.pop_back();
   return url;
 }

@@ -122,11 +122,10 @@ class Resizing : public std::enable_shared_from_this<Resizing> {
                                 {"ShouldDecrementDesiredCapacity", smaller ? "true" : "false"}},
                  .effort = effort_,
                  .is_repeatable = false};
-    account_.api().Call(std::move(call), [self = shared_from_this(), id, smaller](
-                                             const Result<std::string>& answer) {
-      Status status = answer.ok()
-                          ? ParseDone(*answer, "TerminateInstanceInAutoScalingGroup")
-                          : Status(answer.error());
+    account_.api().Call(std::move(call), [self = shared_from_this(), id,
+                                          smaller](const Result<std::string>& answer) {
+      Status status = answer.ok() ? ParseDone(*answer, "TerminateInstanceInAutoScalingGroup")
+                                  : Status(answer.error());
       if (!status.ok()) return self->Doubt(std::move(status).error());
       self->account_.RememberEnded(id);
       self->victims_.pop_back();
@@ -150,13 +149,13 @@ class Resizing : public std::enable_shared_from_this<Resizing> {
                                 {"DesiredCapacity", std::to_string(wish_.capacity)},
                                 {"HonorCooldown", "false"}},
                  .effort = effort_};
-    account_.api().Call(std::move(call), [self = shared_from_this()](
-                                             const Result<std::string>& answer) {
-      Status status =
-          answer.ok() ? ParseDone(*answer, "SetDesiredCapacity") : Status(answer.error());
-      if (!status.ok()) return self->Fail(std::move(status).error());
-      self->done_(Ok{});
-    });
+    account_.api().Call(
+        std::move(call), [self = shared_from_this()](const Result<std::string>& answer) {
+          Status status =
+              answer.ok() ? ParseDone(*answer, "SetDesiredCapacity") : Status(answer.error());
+          if (!status.ok()) return self->Fail(std::move(status).error());
+          self->done_(Ok{});
+        });
   }
 
   Account& account_;

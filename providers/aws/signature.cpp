@@ -91,7 +91,8 @@ std::string NormalPath(std::string_view path) {
 
 std::string CanonicalQuery(std::string_view query) {
   std::vector<std::pair<std::string_view, std::string_view>> pairs;
-  for (size_t at = 0; at < query.size();) {
+  // What follows the last '&' counts, even when it is nothing.
+  for (size_t at = 0; !query.empty() && at <= query.size();) {
     const size_t end = std::min(query.find('&', at), query.size());
     const std::string_view pair = query.substr(at, end - at);
     const size_t equals = std::min(pair.find('='), pair.size());
