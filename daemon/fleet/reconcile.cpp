@@ -272,8 +272,7 @@ class Pass {
 
   // Its target protects it since, and was not asked to end it: another one goes instead.
   bool StaysAfterAll(Instance& instance) {
-    if (!member_.sizing || instance.kept.empty() ||
-        instance.state == InstanceState::kStopping ||
+    if (!member_.sizing || instance.kept.empty() || instance.state == InstanceState::kStopping ||
         (instance.phase == InstancePhase::kStopping && instance.asked)) {
       return false;
     }

@@ -22,6 +22,18 @@ bool IsNotNow(ErrorKind kind) {
          kind == ErrorKind::kThrottled;
 }
 
+// What a wish of ours that failed has done all the same: victims that have ended since.
+int CountTaken(const Sizing& sizing, const Observation& observation) {
+  if (sizing.ours || sizing.wished < 0) return 0;
+  return static_cast<int>(
+      std::count_if(sizing.victims.begin(), sizing.victims.end(), [&](const std::string& victim) {
+        return std::none_of(observation.instances.begin(), observation.instances.end(),
+                            [&](const ObservedInstance& each) {
+                              return each.id == victim && each.state != InstanceState::kStopping;
+                            });
+      }));
+}
+
 }  // namespace
 
 // What is told of the target as a whole; false: it could not be read, nothing of it counts.
@@ -49,7 +61,10 @@ bool Fleet::TakeSizing(Member& member, const Observation& observation, TimePoint
   TakeShortage(member, observation);
   // What was asked meanwhile is not in it yet.
   if (!sizing.busy && sent >= sizing.answered) {
-    if (*observation.capacity != sizing.capacity) {
+    const int fell = sizing.capacity - *observation.capacity;
+    if (fell > 0 && fell == CountTaken(sizing, observation)) {
+      sizing.capacity = *observation.capacity;
+    } else if (fell != 0) {
       TakeChange(member, *observation.capacity);
     } else if (sizing.ours && sent - sizing.answered >= kProven) {
       if (!member.breaker.empty()) Note(member, "the breaker closes: its capacity holds");

@@ -68,7 +68,9 @@ void Moto::Reset() {
   const auto answer = AskAndWait({.method = "POST", .url = Url() + "/moto-api/reset"});
   EXPECT_TRUE(answer.ok() && answer->status == 200);
   Call("autoscaling", "CreateLaunchConfiguration",
-       {{"LaunchConfigurationName", "lc"}, {"ImageId", "ami-12c6146b"}, {"InstanceType", "t3.micro"}});
+       {{"LaunchConfigurationName", "lc"},
+        {"ImageId", "ami-12c6146b"},
+        {"InstanceType", "t3.micro"}});
 }
 
 void Moto::MakeGroup(const std::string& name, int desired, int min, int max) {
@@ -87,8 +89,8 @@ std::string Moto::Call(const std::string& service, const std::string& action,
                       .url = Url() + "/",
                       .headers = {{"Content-Type", "application/x-www-form-urlencoded"}},
                       .timeout = std::chrono::seconds(20)};
-  request.body = "Action=" + action +
-                 "&Version=" + (service == "ec2" ? "2016-11-15" : "2011-01-01");
+  request.body =
+      "Action=" + action + "&Version=" + (service == "ec2" ? "2016-11-15" : "2011-01-01");
   for (const auto& [name, value] : parameters) {
     request.body += "&" + name + "=" + FormEscape(value);
   }

@@ -1,5 +1,5 @@
-// Moto: a real moto_server, which keeps groups and instances as AWS does, and a proxy before it that
-// has faults.
+// Moto: a real moto_server, which keeps groups and instances as AWS does, and a proxy before it
+// that has faults.
 #pragma once
 
 #include <deque>
@@ -40,7 +40,8 @@ class Moto {
   // Forgets all groups and instances.
   void Reset();
   void MakeGroup(const std::string& name, int desired, int min = 0, int max = 20);
-  // Any action of Auto Scaling or EC2, as somebody else would call it; fails the test when it fails.
+  // Any action of Auto Scaling or EC2, as somebody else would call it; fails the test when it
+  // fails.
   std::string Call(const std::string& service, const std::string& action,
                    const Parameters& parameters);
   aws::Group Group(const std::string& name);
