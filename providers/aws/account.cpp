@@ -155,17 +155,17 @@ void Account::ReadChunk(const std::shared_ptr<Lookup>& lookup) {
     auto page = body.ok() ? ParseAddresses(*body) : Result<AddressPage>(std::move(body).error());
     if (!page.ok()) return lookup->done(std::move(page).error());
     lookup->next = page->next;
-    TakeAddresses(*std::move(page));
+    TakeAddresses(*page);
     if (lookup->next.empty() && lookup->ids.empty()) return lookup->done(Ok{});
     if (++lookup->pages < kMostPages) return ReadChunk(lookup);
     lookup->done(Error{ErrorKind::kUnavailable, "ec2:DescribeInstances: its pages have no end"});
   });
 }
 
-void Account::TakeAddresses(AddressPage page) {
+void Account::TakeAddresses(const AddressPage& page) {
   const SteadyTime now = clocks_.steady();
-  for (auto& [id, addresses] : page.by_id) {
-    addresses_[id] = {.addresses = std::move(addresses), .read = now, .used = now};
+  for (const auto& [id, addresses] : page.by_id) {
+    addresses_[id] = {.addresses = addresses, .read = now, .used = now};
   }
 }
 

@@ -71,7 +71,7 @@ class Account {
   void Flush();
   void ReadPage(const std::shared_ptr<Reading>& reading, const std::string& next);
   void ReadChunk(const std::shared_ptr<Lookup>& lookup);
-  void TakeAddresses(AddressPage page);
+  void TakeAddresses(const AddressPage& page);
   void AskActivities(const std::string& group, const ApiEffort& effort);
   void Forget();
 
