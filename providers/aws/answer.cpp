@@ -33,12 +33,15 @@ Error NotUnderstood(const std::string& what) {
   return {ErrorKind::kUnavailable, "the answer " + what};
 }
 
-std::string Shown(const std::string& text) {
-  std::string shown = text.substr(0, kShownBytes);
+// What somebody else wrote, as a message may hold it: the first line, printable, not too long.
+std::string OneLine(const std::string& text, size_t most) {
+  std::string line = text.substr(0, std::min(text.find('\n'), most));
   std::replace_if(
-      shown.begin(), shown.end(), [](unsigned char c) { return c < ' ' || c >= 0x7f; }, ' ');
-  return "'" + shown + "'";
+      line.begin(), line.end(), [](unsigned char c) { return c < ' ' || c >= 0x7f; }, ' ');
+  return line;
 }
+
+std::string Shown(const std::string& text) { return "'" + OneLine(text, kShownBytes) + "'"; }
 
 // The document's outermost element, which has to be this one.
 Result<pugi::xml_node> Load(pugi::xml_document& document, const std::string& body,
@@ -89,7 +92,7 @@ Result<Group> ReadGroup(const pugi::xml_node& node) {
       {"DesiredCapacity", &group.desired}, {"MinSize", &group.min}, {"MaxSize", &group.max}};
   for (const auto& [name, into] : numbers) {
     auto number = Number(node, name);
-    if (!number.ok()) return std::move(number).error().Within("group " + group.name);
+    if (!number.ok()) return std::move(number).error().Within("group " + Shown(group.name));
     *into = *number;
   }
   const std::string type = Text(node, "DesiredCapacityType");
@@ -191,7 +194,8 @@ AwsFault ParseFault(const std::string& body) {
   // Auto Scaling and STS: ErrorResponse/Error; EC2: Response/Errors/Error.
   pugi::xml_node error = document.child("ErrorResponse").child("Error");
   if (!error) error = document.child("Response").child("Errors").child("Error");
-  return {.code = Text(error, "Code"), .message = Text(error, "Message")};
+  return {.code = OneLine(Text(error, "Code"), kShownBytes),
+          .message = OneLine(Text(error, "Message"), kShownReason)};
 }
 
 std::optional<Error> ShortageIn(const std::vector<Activity>& activities) {
@@ -205,7 +209,7 @@ std::optional<Error> ShortageIn(const std::vector<Activity>& activities) {
                     [&](const char* part) { return text.find(part) != std::string::npos; });
     return Error{exhausted ? ErrorKind::kExhausted : ErrorKind::kUnavailable,
                  (exhausted ? "AWS has no capacity for it: " : "its launch failed: ") +
-                     text.substr(0, std::min(text.find('\n'), kShownReason))};
+                     OneLine(text, kShownReason)};
   }
   return std::nullopt;
 }

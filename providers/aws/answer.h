@@ -69,7 +69,7 @@ Result<TemporaryKeys> ParseAssumedRole(const std::string& body);
 // The answer to a call that says nothing else: "SetDesiredCapacity".
 Status ParseDone(const std::string& body, const std::string& action);
 
-// The code and message of an error; both empty where the body holds none.
+// The code and message of an error, as one line; both empty where the body holds none.
 struct AwsFault {
   std::string code, message;
 };

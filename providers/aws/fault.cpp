@@ -8,8 +8,6 @@
 namespace autoscale::aws {
 namespace {
 
-constexpr size_t kShownBytes = 300;
-
 bool Contains(std::string_view text, std::string_view part) {
   return text.find(part) != std::string_view::npos;
 }
@@ -61,8 +59,7 @@ bool IsThrottling(const std::string& code) {
 Error FaultOf(int status, const std::string& code, const std::string& message) {
   Error error{KindOf(status, code, message), "answered " + std::to_string(status)};
   if (!code.empty()) error.message += " (" + code + ")";
-  const std::string line = message.substr(0, std::min(message.find('\n'), kShownBytes));
-  if (!line.empty()) error.message += ": " + line;
+  if (!message.empty()) error.message += ": " + message;
   if (code == "RequestExpired" || Contains(message, "Signature expired") ||
       Contains(message, "Signature not yet current")) {
     error.message += "; is this machine's clock right?";

@@ -184,7 +184,7 @@ TEST_F(AwsObserve, AnswersThatAreNotClearAreFaults) {
                 "<AutoScalingGroups><member><AutoScalingGroupName>web</AutoScalingGroupName>"
                 "<DesiredCapacity>many</DesiredCapacity></member></AutoScalingGroups>"
                 "</DescribeAutoScalingGroupsResult></DescribeAutoScalingGroupsResponse>"},
-       "group web: the answer has 'many' as DesiredCapacity, not a whole number"},
+       "group 'web': the answer has 'many' as DesiredCapacity, not a whole number"},
       {FakeAws::Error(403, "AccessDenied", "User x is not authorized to perform: y"),
        "answered 403 (AccessDenied): User x is not authorized"},
       {{.status = 400, .body = "oops"}, "answered 400"},
