@@ -191,9 +191,10 @@ Status ParseDone(const std::string& body, const std::string& action) {
 AwsFault ParseFault(const std::string& body) {
   pugi::xml_document document;
   if (!document.load_buffer(body.data(), body.size())) return {};
-  // Auto Scaling and STS: ErrorResponse/Error; EC2: Response/Errors/Error.
-  pugi::xml_node error = document.child("ErrorResponse").child("Error");
-  if (!error) error = document.child("Response").child("Errors").child("Error");
+  // Auto Scaling and STS: ErrorResponse/Error; EC2: Response/Errors/Error; others mix them.
+  const pugi::xml_node root = document.document_element();
+  pugi::xml_node error = root.child("Error");
+  if (!error) error = root.child("Errors").child("Error");
   return {.code = OneLine(Text(error, "Code"), kShownBytes),
           .message = OneLine(Text(error, "Message"), kShownReason)};
 }

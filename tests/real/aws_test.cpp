@@ -1,7 +1,10 @@
 // The provider aws before moto. Skipped without moto: tests/real/fetch_moto gets it.
 #include <gtest/gtest.h>
+#include <unistd.h>
 
 #include <algorithm>
+#include <filesystem>
+#include <fstream>
 
 #include "providers/aws/aws_provider.h"
 #include "tests/real/moto.h"
@@ -31,9 +34,10 @@ class MotoTest : public testing::Test {
     proxy_ = std::make_unique<MotoProxy>(moto());
     aws::ApiOptions options;
     options.first_pause = Millis(10);
-    options.places.environment = [](const std::string& name) -> std::optional<std::string> {
-      if (name == "AWS_ACCESS_KEY_ID" || name == "AWS_SECRET_ACCESS_KEY") return "testing";
-      return std::nullopt;
+    options.places.environment = [this](const std::string& name) -> std::optional<std::string> {
+      const auto at = environment_.find(name);
+      if (at == environment_.end()) return std::nullopt;
+      return at->second;
     };
     provider_ = MakeAwsProvider(loop_, http_, options);
     loop_.After(std::chrono::seconds(60), [this] {
@@ -43,13 +47,15 @@ class MotoTest : public testing::Test {
   }
   static Moto& moto() { return *SharedMoto(); }
 
-  [[nodiscard]] TargetRef Target(const std::string& group) const {
+  // By the proxy; `past`: at moto itself.
+  [[nodiscard]] TargetRef Target(const std::string& group, bool past = false) const {
+    const std::string url = past ? moto().Url() : proxy_->Url();
     auto target = std::make_shared<AwsTarget>();
     target->access = {.region = "us-east-1",
                       .profile = "",
-                      .autoscaling = proxy_->Url(),
-                      .ec2 = proxy_->Url(),
-                      .sts = proxy_->Url(),
+                      .autoscaling = url,
+                      .ec2 = url,
+                      .sts = url,
                       .ca_file = ""};
     target->group = group;
     target->port = 8080;
@@ -88,6 +94,8 @@ class MotoTest : public testing::Test {
     return ids;
   }
 
+  std::map<std::string, std::string> environment_{{"AWS_ACCESS_KEY_ID", "testing"},
+                                                  {"AWS_SECRET_ACCESS_KEY", "testing"}};
   EventLoop loop_;
   HttpClient http_{loop_, 8};
   std::unique_ptr<MotoProxy> proxy_;
@@ -196,6 +204,92 @@ TEST_F(MotoTest, AGroupThatIsGoneIsAFault) {
   const auto seen = Observe({Target("web")});
   ASSERT_TRUE(seen.at(0).fault);
   EXPECT_EQ(seen[0].fault->kind, ErrorKind::kNotFound);
+}
+
+// --- Who we are ---
+
+// From now on moto looks at signatures, with botocore's own code.
+class MotoAuthTest : public MotoTest {
+ protected:
+  void SetUp() override {
+    MotoTest::SetUp();
+    if (IsSkipped()) return;
+    moto().MakeGroup("web", 2);
+    moto().Call("iam", "CreateUser", {{"UserName", "autoscaled"}});
+    const std::string keys = moto().Call("iam", "CreateAccessKey", {{"UserName", "autoscaled"}});
+    environment_ = {{"AWS_ACCESS_KEY_ID", Between(keys, "<AccessKeyId>")},
+                    {"AWS_SECRET_ACCESS_KEY", Between(keys, "<SecretAccessKey>")}};
+    const std::string allowed =
+        R"({"Version":"2012-10-17","Statement":[{"Effect":"Allow","Resource":"*","Action":[)"
+        R"("autoscaling:DescribeAutoScalingGroups","ec2:DescribeInstances",)"
+        R"("autoscaling:SetDesiredCapacity"]}]})";
+    moto().Call("iam", "PutUserPolicy",
+                {{"UserName", "autoscaled"}, {"PolicyName", "scale"}, {"PolicyDocument", allowed}});
+    Check("0");
+  }
+  void TearDown() override {
+    if (!IsSkipped()) Check("inf");
+  }
+
+  // Calls after so many are checked.
+  static void Check(const std::string& after) {
+    const auto answer =
+        AskAndWait({.method = "POST", .url = moto().Url() + "/moto-api/reset-auth", .body = after});
+    EXPECT_TRUE(answer.ok() && answer->status == 200);
+  }
+  static std::string Between(const std::string& text, const std::string& tag) {
+    const size_t from = text.find(tag) + tag.size();
+    return text.substr(from, text.find('<', from) - from);
+  }
+};
+
+TEST_F(MotoAuthTest, SignaturesAreTakenAndRightsTold) {
+  const auto seen = Observe({Target("web", true)});
+  ASSERT_FALSE(seen.at(0).fault) << seen[0].fault->message;
+  EXPECT_EQ(seen[0].instances.size(), 2u);
+  const auto set = [&](const CapacityWish& wish) {
+    std::optional<Status> answer;
+    provider_->SetCapacity(Target("web", true), wish, [&](Status status) {
+      answer.emplace(std::move(status));
+      loop_.Stop();
+    });
+    loop_.Run();
+    return *answer;
+  };
+  EXPECT_TRUE(set({.capacity = 3, .victims = {}, .seen = 2}).ok());
+  const Status refused = set({.capacity = 2, .victims = {seen[0].instances[0].id}, .seen = 3});
+  ASSERT_FALSE(refused.ok());
+  EXPECT_EQ(refused.error().kind, ErrorKind::kForbidden);
+  EXPECT_NE(refused.error().message.find("autoscaling:TerminateInstanceInAutoScalingGroup"),
+            std::string::npos)
+      << refused.error().message;
+}
+
+TEST_F(MotoAuthTest, AWrongSecretIsRefused) {
+  environment_["AWS_SECRET_ACCESS_KEY"] = "another";
+  const auto seen = Observe({Target("web", true)});
+  ASSERT_TRUE(seen.at(0).fault);
+  EXPECT_EQ(seen[0].fault->kind, ErrorKind::kForbidden);
+  EXPECT_NE(seen[0].fault->message.find("SignatureDoesNotMatch"), std::string::npos)
+      << seen[0].fault->message;
+}
+
+TEST_F(MotoTest, AWebIdentityIsTakenForKeys) {
+  moto().MakeGroup("web", 1);
+  const auto file = std::filesystem::temp_directory_path() /
+                    ("autoscale-web-identity-" + std::to_string(getpid()));
+  std::ofstream(file) << "a.web.token";
+  environment_ = {{"AWS_WEB_IDENTITY_TOKEN_FILE", file.string()},
+                  {"AWS_ROLE_ARN", "arn:aws:iam::123456789012:role/web"}};
+  See("web");
+  std::filesystem::remove(file);
+  EXPECT_EQ(proxy_->Done("AssumeRoleWithWebIdentity"), 1);
+}
+
+TEST_F(MotoTest, AnInstancesRoleIsTakenForKeys) {
+  moto().MakeGroup("web", 1);
+  environment_ = {{"AWS_EC2_METADATA_SERVICE_ENDPOINT", moto().Url()}};
+  See("web");
 }
 
 // --- Faults on the way ---

@@ -15,6 +15,8 @@ namespace autoscale {
 namespace {
 
 const std::string kRegion = "us-east-1";
+const std::map<std::string, std::string> kVersions = {
+    {"autoscaling", "2011-01-01"}, {"ec2", "2016-11-15"}, {"iam", "2010-05-08"}};
 
 std::string ActionIn(const std::string& body) {
   const size_t from = body.find("Action=");
@@ -89,8 +91,7 @@ std::string Moto::Call(const std::string& service, const std::string& action,
                       .url = Url() + "/",
                       .headers = {{"Content-Type", "application/x-www-form-urlencoded"}},
                       .timeout = std::chrono::seconds(20)};
-  request.body =
-      "Action=" + action + "&Version=" + (service == "ec2" ? "2016-11-15" : "2011-01-01");
+  request.body = "Action=" + action + "&Version=" + kVersions.at(service);
   for (const auto& [name, value] : parameters) {
     request.body += "&" + name + "=" + FormEscape(value);
   }

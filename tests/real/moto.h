@@ -40,7 +40,7 @@ class Moto {
   // Forgets all groups and instances.
   void Reset();
   void MakeGroup(const std::string& name, int desired, int min = 0, int max = 20);
-  // Any action of Auto Scaling or EC2, as somebody else would call it; fails the test when it
+  // Any action of Auto Scaling, EC2 or IAM, as somebody else would call it; fails the test when it
   // fails.
   std::string Call(const std::string& service, const std::string& action,
                    const Parameters& parameters);
