@@ -8,7 +8,7 @@ namespace {
 
 constexpr Millis kLongestPause{20000};
 constexpr int kWithoutRetry = 1;   // what a success gives back that needed none
-constexpr double kRecovery = 0.1;  // calls a second that each success gives back
+constexpr double kRecovery = 0.1;  // what each success gives back of the rate
 
 }  // namespace
 
@@ -50,6 +50,6 @@ void CallRate::Throttled(Time now) {
   places_ = std::min(places_, 0.0);
 }
 
-void CallRate::Succeeded() { rate_ = std::min(kMost, rate_ + kRecovery); }
+void CallRate::Succeeded() { rate_ = std::min(kMost, rate_ * (1 + kRecovery)); }
 
 }  // namespace autoscale::aws

@@ -50,7 +50,7 @@ TEST(AwsRate, ThrottlingHalvesItAndSuccessBringsItBack) {
   EXPECT_EQ(rate.Reserve(kStart), Millis(100)) << "no burst any more";
   for (int i = 0; i < 20; ++i) rate.Throttled(kStart);
   EXPECT_EQ(rate.per_second(), 0.5);
-  for (int i = 0; i < 1000; ++i) rate.Succeeded();
+  for (int i = 0; i < 40; ++i) rate.Succeeded();
   EXPECT_EQ(rate.per_second(), 20);
 }
 
