@@ -43,6 +43,7 @@ test: build  ## unit and integration tests
 	@tests/run $(BUILD) unit integration
 
 test-real: build parts  ## tests against a real nginx and Prometheus
+	@-tests/real/fetch_moto $(BUILD)/parts/moto
 	@AUTOSCALE_PARTS=$(CURDIR)/$(BUILD)/parts tests/run $(BUILD) real
 
 nightly: build parts  ## what takes hours: 1,000 kills, 100,000 replays, sanitizers (PARTS="kills points replays properties asan tsan", AUTOSCALED_KILLS=1000, AUTOSCALED_SEED=)

@@ -12,9 +12,9 @@ BUILD_PACKAGES=(
   libgrpc++-dev libprotobuf-dev protobuf-compiler protobuf-compiler-grpc
   prometheus-cpp-dev libcurl4-openssl-dev libcli11-dev libluajit2-5.1-dev libsqlite3-dev
   libspdlog-dev libyaml-cpp-dev libsimdjson-dev nlohmann-json3-dev libsystemd-dev
-  libmicrohttpd-dev libseccomp-dev libgtest-dev libbenchmark-dev
+  libmicrohttpd-dev libpugixml-dev libseccomp-dev libssl-dev libgtest-dev libbenchmark-dev
   libhowardhinnant-date-dev tzdata
-  python3
+  python3 python3-botocore python3-venv  # the last two for tests of the provider aws
 )
 LINT_PACKAGES=(clang-format clang-tidy)
 FUZZ_PACKAGES=(clang-14 libclang-rt-14-dev llvm-14)  # the last for llvm-symbolizer

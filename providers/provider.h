@@ -53,6 +53,8 @@ struct ObservedInstance {
   std::string detail;    // one phrase for a person: "exited with status 1 after 0.2s"
   // Where the target has an order of its own: of two, the one with the higher rank ends first.
   int rank = 0;
+  // Why no scale-in may take it away now: it is protected there. Empty: it may.
+  std::string kept;
 };
 
 // A service's target. The pointer stays valid for the call; providers copy what they keep.
@@ -71,6 +73,8 @@ struct Observation {
   // Why it must not be scaled by us now, for a person: another autoscaler owns it, a deployment is
   // under way. Empty: nothing.
   std::string blocked;
+  // Why instances that its capacity calls for do not come: told to a person, nothing else.
+  std::optional<Error> shortage;
   // The target could not be read: all else says nothing.
   std::optional<Error> fault;
 };

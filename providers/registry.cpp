@@ -1,4 +1,6 @@
 // The table of provider types: a provider is added by its folder and a row here.
+#include "providers/aws/aws_provider.h"
+#include "providers/aws/options.h"
 #include "providers/http/http_provider.h"
 #include "providers/kubernetes/kubernetes_provider.h"
 #include "providers/process/process_provider.h"
@@ -20,6 +22,7 @@ ProviderType Probed(ProviderType type) {
 
 const std::vector<ProviderType>& ProviderTypes() {
   static const std::vector<ProviderType> kTypes = {
+      Probed({.name = "aws", .parse = ParseAwsTarget, .create = CreateAwsProvider}),
       Probed({.name = "http", .parse = ParseHttpTarget, .create = CreateHttpProvider}),
       Probed({.name = "kubernetes",
               .parse = ParseKubernetesTarget,

@@ -28,8 +28,10 @@ void Fleet::Describe(const std::string& service, ServiceView& view) const {
     }
     shown.since = instance.since;
     shown.in_flight = instance.in_flight;
-    shown.is_protected = IsProtected(instance, options_.clock.Now());
-    if (!shown.is_protected) continue;
+    const TimePoint now = options_.clock.Now();
+    shown.is_protected = IsProtected(instance, now);
+    shown.protect_reason = instance.kept;
+    if (instance.protected_until <= now) continue;
     if (instance.protected_until < kForever) shown.protected_until = instance.protected_until;
     shown.protect_reason = instance.protect_reason;
   }

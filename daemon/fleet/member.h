@@ -46,6 +46,7 @@ struct Instance {
   bool proven = false;               // kProven
   bool failed = false;               // its start has been counted as failed
   int rank = 0;                      // of two, the target ends the one with the higher rank first
+  std::string kept;                  // why its target lets no scale-in take it; empty: it does
 
   // In hand. Forgotten on a restart: asking again is harmless.
   // Launch or Terminate, in this phase; while draining: when a gateway was first told.
@@ -84,6 +85,7 @@ struct Sizing {
   int capacity = 0;   // as it is set: as observed last, or as it was accepted since
   bool ours = false;  // it was set by us, or we agreed to it: what differs then is somebody else's
   std::string blocked;
+  std::string shortage;  // why instances do not come; empty: nothing is known
 
   bool busy = false;     // SetCapacity is under way
   TimePoint answered{};  // when it was last answered: what was observed before is too old
@@ -140,7 +142,7 @@ inline bool Counts(const Instance& instance) {  // towards desired
 }
 
 inline bool IsProtected(const Instance& instance, TimePoint now) {
-  return instance.protected_until > now;
+  return instance.protected_until > now || !instance.kept.empty();
 }
 
 Capacity CapacityOf(const Member& member);

@@ -46,6 +46,7 @@ void TakeObservation(Member& member, const ObservedInstance& observed, TimePoint
   TakeState(*at, observed.state, now);
   at->detail = observed.detail;
   at->rank = observed.rank;
+  at->kept = observed.kept;
   if (!observed.endpoint.empty() && observed.endpoint != at->endpoint) {
     at->endpoint = observed.endpoint;
     at->stored = false;

@@ -130,9 +130,10 @@ class Pass {
         AdvanceServing(instance);
         break;
       case InstancePhase::kDraining:
-        AdvanceDraining(instance);
+        if (!StaysAfterAll(instance)) AdvanceDraining(instance);
         break;
       case InstancePhase::kStopping:
+        if (StaysAfterAll(instance)) break;
         if (instance.asked && now_ - *instance.asked >= kAskAgain) instance.asked.reset();
         break;
     }
@@ -267,6 +268,18 @@ class Pass {
                                    : WhoHoldsBack(member_, instance)));
       Enter(instance, InstancePhase::kStopping, now_);
     }
+  }
+
+  // Its target protects it since, and was not asked to end it: another one goes instead.
+  bool StaysAfterAll(Instance& instance) {
+    if (!member_.sizing || instance.kept.empty() || instance.state == InstanceState::kStopping ||
+        (instance.phase == InstancePhase::kStopping && instance.asked)) {
+      return false;
+    }
+    Note(instance.id + " is taken back: " + instance.kept);
+    const bool began = instance.state == InstanceState::kStarting;
+    Enter(instance, began ? InstancePhase::kStarting : InstancePhase::kServing, now_);
+    return true;
   }
 
   void DropGone() {

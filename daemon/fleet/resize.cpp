@@ -22,6 +22,18 @@ bool IsNotNow(ErrorKind kind) {
          kind == ErrorKind::kThrottled;
 }
 
+// What a wish of ours that failed has done all the same: victims that have ended since.
+int CountTaken(const Sizing& sizing, const Observation& observation) {
+  if (sizing.ours || sizing.wished < 0) return 0;
+  return static_cast<int>(
+      std::count_if(sizing.victims.begin(), sizing.victims.end(), [&](const std::string& victim) {
+        return std::none_of(observation.instances.begin(), observation.instances.end(),
+                            [&](const ObservedInstance& each) {
+                              return each.id == victim && each.state != InstanceState::kStopping;
+                            });
+      }));
+}
+
 }  // namespace
 
 // What is told of the target as a whole; false: it could not be read, nothing of it counts.
@@ -46,9 +58,13 @@ bool Fleet::TakeSizing(Member& member, const Observation& observation, TimePoint
     Note(member,
          sizing.blocked.empty() ? "it may be scaled again" : "it is not scaled: " + sizing.blocked);
   }
+  TakeShortage(member, observation);
   // What was asked meanwhile is not in it yet.
   if (!sizing.busy && sent >= sizing.answered) {
-    if (*observation.capacity != sizing.capacity) {
+    const int fell = sizing.capacity - *observation.capacity;
+    if (fell > 0 && fell == CountTaken(sizing, observation)) {
+      sizing.capacity = *observation.capacity;
+    } else if (fell != 0) {
       TakeChange(member, *observation.capacity);
     } else if (sizing.ours && sent - sizing.answered >= kProven) {
       if (!member.breaker.empty()) Note(member, "the breaker closes: its capacity holds");
@@ -57,6 +73,19 @@ bool Fleet::TakeSizing(Member& member, const Observation& observation, TimePoint
   }
   if (member.spec->owner == CapacityOwner::kExternal) member.desired = sizing.capacity;
   return true;
+}
+
+// Instances that do not come are nobody's failure here: it is told, once, and their target goes on
+// trying.
+void Fleet::TakeShortage(Member& member, const Observation& observation) {
+  std::string& known = member.sizing->shortage;
+  const std::string told = observation.shortage ? observation.shortage->message : std::string();
+  if (known != told) {
+    if (!told.empty()) Note(member, "instances do not come: " + told);
+    if (member.problem == known) member.problem.clear();
+    known = told;
+  }
+  if (member.problem.empty()) member.problem = told;
 }
 
 // Its capacity is another one than it was.

@@ -7,8 +7,8 @@
 #include <random>
 #include <string>
 
+#include "net/http_breaker.h"
 #include "net/http_client.h"
-#include "providers/http/breaker.h"
 #include "providers/http/keyring.h"
 
 namespace autoscale {

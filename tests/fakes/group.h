@@ -54,6 +54,7 @@ class FakeGroup final : public Provider {
   [[nodiscard]] Observation See(const std::string& service) const {
     Observation one{.service = service, .abilities = abilities, .capacity = capacity};
     one.blocked = blocked;
+    one.shortage = shortage;
     one.fault = fault;
     for (const auto& [id, instance] : instances) one.instances.push_back(instance);
     return one;
@@ -63,7 +64,7 @@ class FakeGroup final : public Provider {
   int capacity = 0;
   std::map<std::string, ObservedInstance> instances;
   std::string blocked;
-  std::optional<Error> fault, error;
+  std::optional<Error> shortage, fault, error;
   std::vector<std::string> history, intents, services;
   int observations = 0;
   char next = 'a';

@@ -196,6 +196,72 @@ TEST_F(SizingTest, AProtectedInstanceKeepsTheCapacityUp) {
   EXPECT_EQ(group_.history, (Lines{"set 2 -a"}));
 }
 
+TEST_F(SizingTest, WhatItsTargetKeepsIsNoVictim) {
+  Serve(3);
+  group_.instances["b"].kept = group_.instances["c"].kept = "it is protected there";
+  Wait(seconds(6));
+  Want(1);
+  Wait(seconds(2));
+  EXPECT_EQ(group_.history, (Lines{"set 2 -a"}));
+  EXPECT_EQ(CountProtected(Web(), clock_.Now()), 2);
+}
+
+TEST_F(SizingTest, AnInstanceThatItsTargetKeepsSinceIsTakenBackAndAnotherGoes) {
+  Serve(3);
+  gateway_.status.endpoints = {{"10.0.0.1:c", 1}};
+  Want(2);
+  EXPECT_EQ(gateway_.history.back(), "publish :a :b :c(draining)");
+  group_.instances["c"].kept = "it is protected there";
+  Wait(seconds(6));
+  EXPECT_TRUE(WasTold("c is taken back: it is protected there"));
+  EXPECT_EQ(group_.history, (Lines{"set 2 -b"}));
+  EXPECT_EQ(gateway_.history.back(), "publish :a :c");
+}
+
+TEST_F(SizingTest, OneThatIsDrainedAlreadyAndKeptSinceIsTakenBackToo) {
+  Serve(3);
+  group_.error = Error{ErrorKind::kBlocked, "c is protected there"};
+  Want(2);
+  Wait(seconds(2));
+  EXPECT_EQ(group_.history, (Lines{"set 2 -c"}));
+  group_.instances["c"].kept = "it is protected there";
+  group_.error.reset();
+  Wait(seconds(12));
+  EXPECT_EQ(group_.history.back(), "set 2 -b");
+  EXPECT_EQ(gateway_.history.back(), "publish :a :c");
+}
+
+TEST_F(SizingTest, InstancesThatDoNotComeAreToldAndNotGivenUp) {
+  Serve(2);
+  Want(5);
+  group_.shortage = Error{ErrorKind::kExhausted, "there is no capacity"};
+  Wait(seconds(12));
+  EXPECT_TRUE(WasTold("instances do not come: there is no capacity"));
+  EXPECT_EQ(Web().problem, "there is no capacity");
+  EXPECT_EQ(Web().desired, 5);
+  EXPECT_EQ(std::count(notes_.begin(), notes_.end(), "instances do not come: there is no capacity"),
+            1);
+  group_.shortage.reset();
+  Wait(seconds(6));
+  EXPECT_EQ(Web().problem, "");
+}
+
+TEST_F(SizingTest, WhatAFailedWishHasDoneIsNobodyElsesChange) {
+  Serve(4, CapacityOwner::kShared);
+  group_.error = Error{ErrorKind::kUnavailable, "it broke off"};
+  Want(1);
+  Wait(seconds(2));
+  EXPECT_EQ(group_.history.back(), "set 1 -b -c -d");
+  group_.capacity = 3;  // it has ended one of the three
+  group_.instances.erase("b");
+  Wait(seconds(6));
+  EXPECT_EQ(Web().desired, 1);
+  EXPECT_FALSE(WasTold("by somebody else"));
+  group_.error.reset();
+  Wait(seconds(30));
+  EXPECT_EQ(group_.history.back(), "set 1 -c -d");
+}
+
 TEST_F(SizingTest, TheHighestRankEndsFirst) {
   group_.capacity = 3;
   group_.Follow();

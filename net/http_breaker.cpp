@@ -1,4 +1,4 @@
-#include "providers/http/breaker.h"
+#include "net/http_breaker.h"
 
 #include <algorithm>
 

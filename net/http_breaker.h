@@ -1,4 +1,4 @@
-// HttpBreaker: a manager that does not answer is left alone for a while, so that it costs nobody
+// HttpBreaker: a server that does not answer is left alone for a while, so that it costs nobody
 // the time it takes; and one that says "not so often" is not asked before it said. By origin
 // (scheme, host, port).
 #pragma once
