@@ -1,0 +1,153 @@
+// The real daemon, the two plugins that the guide shows, and a gateway.
+#include <gtest/gtest.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <csignal>
+#include <cstdlib>
+#include <fstream>
+#include <sstream>
+
+#include "tests/fault/fleet/fake_nginx.h"
+#include "tests/integration/daemon_rig.h"
+#include "tests/signal_one.h"
+
+namespace autoscale {
+namespace {
+
+namespace fs = std::filesystem;
+
+enum class Example { kPython, kCpp };
+
+class PluginDaemonTest : public testing::TestWithParam<Example> {
+ protected:
+  void SetUp() override {
+    if (GetParam() == Example::kPython &&
+        (!fs::exists(Program()) ||
+         std::system("/usr/bin/python3 -c 'import grpc, google.protobuf' 2>/dev/null") != 0)) {
+      GTEST_SKIP() << "needs python3-grpcio, python3-protobuf and grpc_python_plugin";
+    }
+    fs::create_directory(Folder());
+    rig_.ConfigureDaemon("gateways: {edge: {" + gateway_.Section() + "}}\n");
+    rig_.ConfigureDaemon("plugins: {toy: {command: [\"" + Program() + "\", \"" + Folder().string() +
+                         "\"], call_timeout: 1s}}\n");
+    const int port = rig_.TakePorts();
+    rig_.Write("policies/web.lua",
+               "return scale_to(metric(\"load\").value, \"so many are asked for\")\n");
+    rig_.Write("services.d/web.yaml",
+               "service: web\npolicy: ../policies/web.lua\ninterval: 250ms\nmax: 8\n"
+               "metrics: {load: shared}\ngateways: [{gateway: edge}]\ndrain_timeout: 10s\n"
+               "scaling: {down: {stabilization: 0s, max_step_percent: 100}}\n"
+               "provider: {type: toy, group: web, " +
+                   (GetParam() == Example::kPython
+                        ? "ports: [" + std::to_string(port) + ", " +
+                              std::to_string(port + DaemonRig::kPortsOfService - 1) + "]}\n"
+                        : "address: 127.0.0.1, port: " + std::to_string(port) + ", max: 8}\n"));
+  }
+  void TearDown() override {
+    std::ifstream file(Folder() / "web.json");
+    const auto json = nlohmann::json::parse(file, nullptr, false);
+    if (!json.is_object()) return;
+    for (const auto& instance : json) SignalOne(instance["pid"].get<pid_t>(), SIGKILL);
+  }
+
+  [[nodiscard]] static std::string Program() {
+    return (fs::path(BuiltProgram("plugins")) /
+            (GetParam() == Example::kPython ? "toyfleet.py" : "toyfleet"))
+        .string();
+  }
+  [[nodiscard]] fs::path Folder() const { return rig_.folder() / "toy"; }
+
+  // The ports of the fleet, as the plugin has written them down.
+  [[nodiscard]] std::set<int> Ports() const {
+    std::set<int> ports;
+    if (GetParam() == Example::kPython) {
+      const auto json = nlohmann::json::parse(ReadWhole(Folder() / "web.json"), nullptr, false);
+      if (!json.is_object()) return ports;
+      for (const auto& instance : json) ports.insert(instance["port"].get<int>());
+      return ports;
+    }
+    std::istringstream text(ReadWhole(Folder() / "web"));
+    std::string word, endpoint;
+    text >> word >> word;
+    while (text >> word >> endpoint)
+      ports.insert(std::stoi(endpoint.substr(endpoint.find(':') + 1)));
+    return ports;
+  }
+
+  // Processes of the plugin, and those that look after one: they name its folder.
+  [[nodiscard]] std::set<pid_t> Processes(bool runners) const {
+    std::set<pid_t> pids;
+    std::error_code ended;  // processes come and go while we look
+    for (const auto& entry : fs::directory_iterator("/proc")) {
+      const pid_t pid = std::atoi(entry.path().filename().c_str());
+      if (pid <= 0) continue;
+      const std::string command = ReadWhole(entry.path() / "cmdline");
+      if (command.find(Folder().string() + '\0') == std::string::npos) continue;
+      const bool runner =
+          fs::read_symlink(entry.path() / "exe", ended).filename() == "autoscaled-plugin";
+      if (runner == runners) pids.insert(pid);
+    }
+    return pids;
+  }
+  pid_t Plugin() const {
+    const std::set<pid_t> pids = Processes(false);
+    return pids.size() == 1 ? *pids.begin() : -1;
+  }
+  [[nodiscard]] bool NoneRuns() const {
+    return Processes(false).empty() && Processes(true).empty();
+  }
+
+  void Load(double value) { rig_.prometheus().Set("load", "web", value); }
+  // Plugin, gateway and status agree.
+  bool IsAt(size_t count) {
+    const std::set<int> ports = Ports();
+    if (ports.size() != count || gateway_.Serving("web") != ports) return false;
+    const nlohmann::json service = rig_.Service("web");
+    return !service.is_null() && service["capacity"]["desired"] == count &&
+           service["capacity"]["ready"] == count && service["instances"].size() == count;
+  }
+  void Await(size_t count) {
+    ASSERT_TRUE(Eventually([&] { return IsAt(count); }))
+        << Ports().size() << rig_.Ctl({"status", "web"}).out << rig_.Explain("web");
+  }
+  // As Await, for fewer: whatever has ended was off the gateway's list before.
+  void AwaitDrained(size_t count) {
+    ASSERT_TRUE(Eventually([&] {
+      const std::set<int> there = Ports();
+      const std::set<int> serving = gateway_.Serving("web");  // later than `there`
+      EXPECT_TRUE(std::includes(there.begin(), there.end(), serving.begin(), serving.end()));
+      return IsAt(count);
+    })) << Ports().size()
+        << rig_.Ctl({"status", "web"}).out << rig_.Explain("web");
+  }
+  bool LogHas(const std::string& text) {
+    return rig_.daemon().Errors().find(text) != std::string::npos;
+  }
+
+  FakeNginx gateway_;
+  DaemonRig rig_{3};
+};
+
+TEST_P(PluginDaemonTest, FollowsThePolicyDrainsBeforeAnythingEndsAndEndsWithTheDaemon) {
+  Load(3);
+  rig_.Start();
+  Await(3);
+  EXPECT_TRUE(Says(rig_.Explain("web"), {"so many are asked for"}));
+  Load(5);
+  Await(5);
+  Load(1);
+  AwaitDrained(1);
+  EXPECT_GT(Plugin(), 0);
+  EXPECT_EQ(rig_.End(SIGTERM), 0);
+  EXPECT_TRUE(NoneRuns());
+  EXPECT_EQ(Ports().size(), 1u);  // the fleet serves on
+}
+
+INSTANTIATE_TEST_SUITE_P(Both, PluginDaemonTest, testing::Values(Example::kPython, Example::kCpp),
+                         [](const auto& info) {
+                           return info.param == Example::kPython ? "Python" : "Cpp";
+                         });
+
+}  // namespace
+}  // namespace autoscale
