@@ -2,6 +2,7 @@
 
 #include <grpcpp/grpcpp.h>
 
+#include <atomic>
 #include <memory>
 #include <optional>
 #include <utility>
@@ -25,8 +26,11 @@ std::shared_ptr<grpc::Channel> Connect(const std::string& address) {
   arguments.SetInt(GRPC_ARG_INITIAL_RECONNECT_BACKOFF_MS, kFirstReconnectMillis);
   arguments.SetInt(GRPC_ARG_MIN_RECONNECT_BACKOFF_MS, kFirstReconnectMillis);
   arguments.SetInt(GRPC_ARG_MAX_RECONNECT_BACKOFF_MS, kLongestReconnectMillis);
-  // Not the connection to an earlier process at the same address, nor through a proxy.
-  arguments.SetInt(GRPC_ARG_USE_LOCAL_SUBCHANNEL_POOL, 1);
+  // Not the connection to an earlier process at the same address, nor through a proxy. (A pool of
+  // its own would say the same: with it gRPC 1.51 aborts when a channel goes as its connection
+  // breaks.)
+  static std::atomic<int> number{0};
+  arguments.SetInt("autoscaled.connection", ++number);
   arguments.SetInt(GRPC_ARG_ENABLE_HTTP_PROXY, 0);
   arguments.SetInt(GRPC_ARG_ENABLE_RETRIES, 0);  // the daemon asks again by itself
   return grpc::CreateCustomChannel(address, grpc::InsecureChannelCredentials(), arguments);

@@ -144,10 +144,136 @@ TEST_P(PluginDaemonTest, FollowsThePolicyDrainsBeforeAnythingEndsAndEndsWithTheD
   EXPECT_EQ(Ports().size(), 1u);  // the fleet serves on
 }
 
+// It is in the middle of a call when it dies, as it is stopped first.
+TEST_P(PluginDaemonTest, KilledOrHungItCostsItsOwnServicesAHoldAndIsStartedAgain) {
+  rig_.WriteService("calc", "return scale_to(metric(\"load\").value, \"so many\")\n");
+  rig_.prometheus().Set("load", "calc", 1);
+  Load(2);
+  rig_.Start();
+  Await(2);
+  ASSERT_TRUE(Eventually([&] { return rig_.Settled("calc", 1); }));
+  const pid_t killed = Plugin();
+  SignalOne(killed, SIGSTOP);
+  Load(4);
+  ASSERT_TRUE(Eventually([&] { return LogHas("its target is asked for 4 instances"); }));
+  rig_.prometheus().Set("load", "calc", 3);
+  ASSERT_TRUE(Eventually([&] { return rig_.Settled("calc", 3); }));
+  EXPECT_EQ(Ports().size(), 2u);
+  SignalOne(killed, SIGKILL);
+  Await(4);
+  EXPECT_NE(Plugin(), killed);
+  EXPECT_TRUE(LogHas("does not run: it was ended by signal 9 (SIGKILL)") || LogHas("it hangs"));
+
+  const pid_t hung = Plugin();
+  SignalOne(hung, SIGSTOP);
+  Load(1);
+  rig_.prometheus().Set("load", "calc", 2);
+  ASSERT_TRUE(Eventually([&] { return rig_.Settled("calc", 2); }));
+  AwaitDrained(1);
+  EXPECT_TRUE(LogHas("does not run: it hangs: its health check did not answer within 1s"));
+  EXPECT_NE(Plugin(), hung);
+}
+
+TEST_P(PluginDaemonTest, ADaemonThatIsKilledLeavesNoPluginAndGoesOnFromWhatIs) {
+  Load(2);
+  rig_.Start();
+  Await(2);
+  SignalOne(Plugin(), SIGSTOP);
+  Load(5);
+  ASSERT_TRUE(Eventually([&] { return LogHas("its target is asked for 5 instances"); }));
+  EXPECT_EQ(rig_.End(SIGKILL), 128 + SIGKILL);
+  rig_.Start();  // while the old plugin may still be there
+  Await(5);
+  EXPECT_EQ(Processes(false).size(), 1u);
+  EXPECT_EQ(Processes(true).size(), 1u);
+  EXPECT_EQ(rig_.End(SIGKILL), 128 + SIGKILL);
+  EXPECT_TRUE(Eventually([&] { return NoneRuns(); }));
+  EXPECT_EQ(Ports().size(), 5u);
+}
+
+TEST_P(PluginDaemonTest, WhatItRefusesIsToldAndMended) {
+  Load(2);
+  rig_.Start();
+  Await(2);
+  const std::string right = ReadWhole(rig_.folder() / "services.d/web.yaml");
+  rig_.Write("services.d/web.yaml",
+             right.substr(0, right.find("provider:")) + "provider: {type: toy, group: web}\n");
+  rig_.Ctl({"reload"});
+  ASSERT_TRUE(Eventually([&] {
+    return rig_.Ctl({"status", "web"}).out.find("(INVALID_ARGUMENT)") != std::string::npos;
+  })) << rig_.Ctl({"status", "web"}).out;
+  EXPECT_EQ(Ports().size(), 2u);
+  rig_.Write("services.d/web.yaml", right);
+  rig_.Ctl({"reload"});
+  Load(3);
+  Await(3);
+}
+
 INSTANTIATE_TEST_SUITE_P(Both, PluginDaemonTest, testing::Values(Example::kPython, Example::kCpp),
-                         [](const auto& info) {
-                           return info.param == Example::kPython ? "Python" : "Cpp";
+                         [](const auto& example) {
+                           return example.param == Example::kPython ? "Python" : "Cpp";
                          });
+
+class BrokenPluginTest : public testing::Test {
+ protected:
+  // A service of such a plugin, and another of processes.
+  void Start(const std::string& plugin) {
+    rig_.ConfigureDaemon("plugins: {broken: " + plugin + "}\n");
+    rig_.Write("policies/web.lua", "return scale_to(2, \"always\")\n");
+    rig_.Write("services.d/web.yaml",
+               "service: web\npolicy: ../policies/web.lua\ninterval: 250ms\nmax: 8\n"
+               "provider: {type: broken}\n");
+    rig_.WriteService("calc", "return scale_to(metric(\"load\").value, \"so many\")\n");
+    rig_.prometheus().Set("load", "calc", 2);
+    rig_.Start();
+  }
+  // The other scales, this one says why it does not.
+  void Expect(const std::string& why) {
+    ASSERT_TRUE(Eventually([&] { return rig_.Settled("calc", 2); }));
+    ASSERT_TRUE(Eventually([&] {
+      return rig_.Ctl({"status", "web"}).out.find(why) != std::string::npos;
+    })) << rig_.Ctl({"status", "web"}).out;
+    const std::string log = rig_.daemon().Errors();
+    const size_t first = log.find("does not run: " + why);
+    ASSERT_NE(first, std::string::npos) << log;
+    EXPECT_EQ(log.find("does not run: " + why, first + 1), std::string::npos) << log;
+  }
+
+  DaemonRig rig_{2};
+};
+
+TEST_F(BrokenPluginTest, OneThatIsNotThereHoldsItsOwnServices) {
+  Start("{command: [/nowhere/plugin]}");
+  Expect("cannot run /nowhere/plugin: No such file or directory");
+}
+
+TEST_F(BrokenPluginTest, OneThatPrintsSomethingElseHoldsItsOwnServices) {
+  Start("{command: [/bin/echo, Hello]}");
+  Expect("the first line on its standard output must be a handshake");
+}
+
+TEST_F(BrokenPluginTest, OneThatNeverAnswersHoldsItsOwnServicesAndTheEndIsInTime) {
+  Start("{command: [/bin/sleep, 1000], start_timeout: 500ms}");
+  Expect("it printed no handshake within 500ms");
+  EXPECT_EQ(rig_.End(SIGTERM), 0);
+}
+
+TEST_F(BrokenPluginTest, OneThatIsNewNeedsARestart) {
+  Start("{command: [/nowhere/plugin]}");
+  rig_.ConfigureDaemon("");
+  const std::string file = ReadWhole(rig_.folder() / "autoscaled.yaml");
+  rig_.Write(
+      "autoscaled.yaml",
+      file.substr(0, file.find("plugins:")) +
+          "plugins: {broken: {command: [/nowhere/plugin]}, other: {command: [/bin/true]}}\n" +
+          file.substr(file.find('\n', file.find("plugins:")) + 1));
+  const std::string web = ReadWhole(rig_.folder() / "services.d/web.yaml");
+  rig_.Write("services.d/web.yaml",
+             web.substr(0, web.find("provider:")) + "provider: {type: other}\n");
+  const auto reload = rig_.Ctl({"reload"});
+  EXPECT_NE(reload.code, 0);
+  EXPECT_TRUE(Says(reload.err, {"web.yaml:1: plugin 'other' is new", "restart the daemon"}));
+}
 
 }  // namespace
 }  // namespace autoscale

@@ -43,7 +43,7 @@ TEST_F(PluginFailure, WhoeverDoesNotGetReadyInTimeIsKilledAndTold) {
     command.start_timeout = Millis(500);
     Use(command);
     EXPECT_TRUE(Holds(FaultOf(Target("web")), one.why)) << one.mode;
-    EXPECT_EQ(CountProcesses(), 0);
+    RunUntil([&] { return CountProcesses() == 0; });
   }
 }
 
