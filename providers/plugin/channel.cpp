@@ -2,9 +2,10 @@
 
 #include <grpcpp/grpcpp.h>
 
-#include <atomic>
+#include <map>
 #include <memory>
-#include <optional>
+#include <mutex>
+#include <thread>
 #include <utility>
 
 #include "autoscale/v1/provider.grpc.pb.h"
@@ -29,8 +30,7 @@ std::shared_ptr<grpc::Channel> Connect(const std::string& address) {
   // Not the connection to an earlier process at the same address, nor through a proxy. (A pool of
   // its own would say the same: with it gRPC 1.51 aborts when a channel goes as its connection
   // breaks.)
-  static std::atomic<int> number{0};
-  arguments.SetInt("autoscaled.connection", ++number);
+  arguments.SetInt(GRPC_ARG_USE_LOCAL_SUBCHANNEL_POOL, 1);
   arguments.SetInt(GRPC_ARG_ENABLE_HTTP_PROXY, 0);
   arguments.SetInt(GRPC_ARG_ENABLE_RETRIES, 0);  // the daemon asks again by itself
   return grpc::CreateCustomChannel(address, grpc::InsecureChannelCredentials(), arguments);
@@ -38,27 +38,51 @@ std::shared_ptr<grpc::Channel> Connect(const std::string& address) {
 
 }  // namespace
 
-bool OpenCalls::Add(std::shared_ptr<grpc::ClientContext> context) {
-  const std::lock_guard lock(mutex_);
-  if (closed_) return false;
-  contexts_.insert(std::move(context));
-  return true;
+// One call; its address is the tag by which the queue names it.
+struct OpenCall {
+  virtual ~OpenCall() = default;
+  // Posts what came of it.
+  virtual void End() = 0;
+  grpc::ClientContext context;
+  grpc::Status status;
+};
+
+struct OpenCalls::State {
+  grpc::CompletionQueue queue;
+  std::mutex mutex;
+  std::map<OpenCall*, std::unique_ptr<OpenCall>> open;
+  bool closed = false;
+  std::thread thread;
+
+  void Run() {
+    void* tag = nullptr;
+    for (bool fine = false; queue.Next(&tag, &fine);) {
+      std::unique_ptr<OpenCall> call;
+      {
+        const std::lock_guard lock(mutex);
+        const auto found = open.find(static_cast<OpenCall*>(tag));
+        call = std::move(found->second);
+        open.erase(found);
+      }
+      call->End();
+    }
+  }
+};
+
+OpenCalls::OpenCalls() : state_(std::make_unique<State>()) {
+  state_->thread = std::thread([this] { state_->Run(); });
 }
 
-void OpenCalls::Remove(const std::shared_ptr<grpc::ClientContext>& context) {
-  const std::lock_guard lock(mutex_);
-  contexts_.erase(context);
-  if (contexts_.empty()) none_.notify_all();
-}
+OpenCalls::~OpenCalls() { Close(); }
 
 void OpenCalls::Close() {
-  std::unique_lock lock(mutex_);
-  closed_ = true;
-  const auto open = contexts_;
-  lock.unlock();  // a cancelled call may come back in this very thread
-  for (const auto& context : open) context->TryCancel();
-  lock.lock();
-  none_.wait(lock, [this] { return contexts_.empty(); });
+  {
+    const std::lock_guard lock(state_->mutex);
+    if (std::exchange(state_->closed, true)) return;
+    for (const auto& [tag, call] : state_->open) call->context.TryCancel();
+  }
+  state_->queue.Shutdown();
+  state_->thread.join();
 }
 
 struct PluginChannel::Stubs {
@@ -77,29 +101,36 @@ PluginChannel::~PluginChannel() = default;
 
 template <typename Response, typename Request, typename Begin>
 void PluginChannel::Call(Request request, Millis timeout, Begin begin, Done<Response> done) {
-  struct Exchange {
-    grpc::ClientContext context;
+  struct Exchange final : OpenCall {
+    void End() override {
+      if (!status.ok()) {
+        loop->Post([done = std::move(done), error = ErrorOf(status, timeout)] { done(error); });
+      } else {
+        loop->Post([done = std::move(done), response = std::move(response)] { done(response); });
+      }
+    }
+    EventLoop* loop;
+    Millis timeout;
     Request request;
     Response response;
     Done<Response> done;
+    std::unique_ptr<grpc::ClientAsyncResponseReader<Response>> reader;
   };
-  auto exchange = std::make_shared<Exchange>();
-  exchange->request = std::move(request);
-  exchange->done = std::move(done);
-  exchange->context.set_deadline(std::chrono::system_clock::now() + timeout);
-  exchange->context.set_wait_for_ready(true);
-  const std::shared_ptr<grpc::ClientContext> context(exchange, &exchange->context);
-  if (!calls_.Add(context)) return;
-  begin(exchange->context, exchange->request, exchange->response,
-        [exchange, context, timeout, &loop = loop_, &calls = calls_](const grpc::Status& status) {
-          std::optional<Error> error;
-          if (!status.ok()) error = ErrorOf(status, timeout);
-          loop.Post([exchange, error = std::move(error)] {
-            if (error) return exchange->done(*error);
-            exchange->done(std::move(exchange->response));
-          });
-          calls.Remove(context);  // last: from here on the loop may be gone
-        });
+  OpenCalls::State& calls = calls_.state();
+  auto owned = std::make_unique<Exchange>();
+  Exchange& exchange = *owned;
+  exchange.loop = &loop_;
+  exchange.timeout = timeout;
+  exchange.request = std::move(request);
+  exchange.done = std::move(done);
+  exchange.context.set_deadline(std::chrono::system_clock::now() + timeout);
+  exchange.context.set_wait_for_ready(true);
+  const std::lock_guard lock(calls.mutex);
+  if (calls.closed) return;
+  calls.open.emplace(&exchange, std::move(owned));
+  exchange.reader = begin(exchange.context, exchange.request, calls.queue);
+  exchange.reader->StartCall();
+  exchange.reader->Finish(&exchange.response, &exchange.status, static_cast<OpenCall*>(&exchange));
 }
 
 void PluginChannel::CheckHealth(Millis timeout, Done<Ok> done) {
@@ -108,8 +139,8 @@ void PluginChannel::CheckHealth(Millis timeout, Done<Ok> done) {
   request.set_service(kHealthService);
   Call<HealthCheckResponse>(
       std::move(request), timeout,
-      [this](auto& context, auto& asked, auto& answer, auto on_end) {
-        stubs_->health->async()->Check(&context, &asked, &answer, std::move(on_end));
+      [this](auto& context, auto& asked, auto& queue) {
+        return stubs_->health->PrepareAsyncCheck(&context, asked, &queue);
       },
       [done = std::move(done)](Result<HealthCheckResponse> answer) {
         if (!answer.ok()) return done(std::move(answer).error());
@@ -125,8 +156,8 @@ void PluginChannel::Describe(Millis timeout, Done<v1::DescribeResponse> done) {
   request.set_daemon_version(AUTOSCALED_VERSION);
   Call<v1::DescribeResponse>(
       std::move(request), timeout,
-      [this](auto& context, auto& asked, auto& answer, auto on_end) {
-        stubs_->provider->async()->Describe(&context, &asked, &answer, std::move(on_end));
+      [this](auto& context, auto& asked, auto& queue) {
+        return stubs_->provider->PrepareAsyncDescribe(&context, asked, &queue);
       },
       std::move(done));
 }
@@ -135,8 +166,8 @@ void PluginChannel::Validate(v1::ValidateRequest request, Millis timeout,
                              Done<v1::ValidateResponse> done) {
   Call<v1::ValidateResponse>(
       std::move(request), timeout,
-      [this](auto& context, auto& asked, auto& answer, auto on_end) {
-        stubs_->provider->async()->Validate(&context, &asked, &answer, std::move(on_end));
+      [this](auto& context, auto& asked, auto& queue) {
+        return stubs_->provider->PrepareAsyncValidate(&context, asked, &queue);
       },
       std::move(done));
 }
@@ -145,8 +176,8 @@ void PluginChannel::Observe(v1::ObserveRequest request, Millis timeout,
                             Done<v1::ObserveResponse> done) {
   Call<v1::ObserveResponse>(
       std::move(request), timeout,
-      [this](auto& context, auto& asked, auto& answer, auto on_end) {
-        stubs_->provider->async()->Observe(&context, &asked, &answer, std::move(on_end));
+      [this](auto& context, auto& asked, auto& queue) {
+        return stubs_->provider->PrepareAsyncObserve(&context, asked, &queue);
       },
       std::move(done));
 }
@@ -154,8 +185,8 @@ void PluginChannel::Observe(v1::ObserveRequest request, Millis timeout,
 void PluginChannel::SetCapacity(v1::SetCapacityRequest request, Millis timeout, Done<Ok> done) {
   Call<v1::SetCapacityResponse>(
       std::move(request), timeout,
-      [this](auto& context, auto& asked, auto& answer, auto on_end) {
-        stubs_->provider->async()->SetCapacity(&context, &asked, &answer, std::move(on_end));
+      [this](auto& context, auto& asked, auto& queue) {
+        return stubs_->provider->PrepareAsyncSetCapacity(&context, asked, &queue);
       },
       [done = std::move(done)](Result<v1::SetCapacityResponse> answer) {
         if (!answer.ok()) return done(std::move(answer).error());
@@ -166,8 +197,8 @@ void PluginChannel::SetCapacity(v1::SetCapacityRequest request, Millis timeout, 
 void PluginChannel::Shutdown(Millis timeout) {
   Call<plugin::Empty>(
       plugin::Empty(), timeout,
-      [this](auto& context, auto& asked, auto& answer, auto on_end) {
-        stubs_->controller->async()->Shutdown(&context, &asked, &answer, std::move(on_end));
+      [this](auto& context, auto& asked, auto& queue) {
+        return stubs_->controller->PrepareAsyncShutdown(&context, asked, &queue);
       },
       [](const Result<plugin::Empty>&) {});
 }

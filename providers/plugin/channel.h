@@ -1,39 +1,35 @@
 // PluginChannel: calls to one running plugin, without waiting for them.
-//
-// gRPC runs its callbacks on threads of its own; here they do nothing but post to the event loop.
 #pragma once
 
-#include <condition_variable>
 #include <functional>
 #include <memory>
-#include <mutex>
-#include <set>
 #include <string>
 
 #include "autoscale/v1/provider.pb.h"
 #include "engine/model/result.h"
 #include "net/event_loop.h"
 
-namespace grpc {
-class ClientContext;
-}
-
 namespace autoscale {
 
-// The calls that gRPC still has, of all plugins: it must not call back into what is gone.
+// The calls to all plugins that are under way, and the thread that takes their ends. It does nothing
+// but post them to the event loop. (gRPC has threads of its own for callbacks; those of 1.51 abort
+// when the last channel of a process goes while another comes, and plugins make that happen.)
 class OpenCalls {
  public:
-  // False: no more are taken, and this one is not to begin.
-  bool Add(std::shared_ptr<grpc::ClientContext> context);
-  void Remove(const std::shared_ptr<grpc::ClientContext>& context);
-  // Takes no more, cancels those that are there and waits until they have ended.
+  struct State;
+
+  OpenCalls();
+  ~OpenCalls();
+  OpenCalls(const OpenCalls&) = delete;
+  OpenCalls& operator=(const OpenCalls&) = delete;
+
+  // Takes no more, cancels those that are there and waits until they have ended: from then on
+  // nothing is posted. Not while the loop runs.
   void Close();
+  [[nodiscard]] State& state() { return *state_; }
 
  private:
-  std::mutex mutex_;
-  std::condition_variable none_;
-  std::set<std::shared_ptr<grpc::ClientContext>> contexts_;
-  bool closed_ = false;
+  std::unique_ptr<State> state_;
 };
 
 class PluginChannel {
