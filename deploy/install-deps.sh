@@ -14,7 +14,7 @@ BUILD_PACKAGES=(
   libspdlog-dev libyaml-cpp-dev libsimdjson-dev nlohmann-json3-dev libsystemd-dev
   libmicrohttpd-dev libseccomp-dev libgtest-dev libbenchmark-dev
   libhowardhinnant-date-dev tzdata
-  python3
+  python3 python3-grpcio python3-protobuf  # the last two: the plugin in Python that a test runs
 )
 LINT_PACKAGES=(clang-format clang-tidy)
 FUZZ_PACKAGES=(clang-14 libclang-rt-14-dev llvm-14)  # the last for llvm-symbolizer

@@ -209,6 +209,26 @@ TEST_P(PluginDaemonTest, WhatItRefusesIsToldAndMended) {
   Await(3);
 }
 
+// As the guide says it is tried by hand.
+TEST_P(PluginDaemonTest, AnswersWhenItIsAskedByHand) {
+  if (!fs::exists(fs::path(Program()).parent_path() / "ask.py"))
+    GTEST_SKIP() << "needs python3-grpcio";
+  const int port = rig_.TakePorts();
+  const std::string options = GetParam() == Example::kPython
+                                  ? R"({"group": "web", "ports": [)" + std::to_string(port) + ", " +
+                                        std::to_string(port + 1) + "]}"
+                                  : R"({"group": "web", "address": "127.0.0.1", "port": )" +
+                                        std::to_string(port) + R"(, "max": 8})";
+  Child asked({"/usr/bin/python3", fs::path(Program()).parent_path() / "ask.py", "--set", "2",
+               options, Program(), Folder()},
+              rig_.folder() / "asked");
+  EXPECT_EQ(asked.Wait(), 0);
+  EXPECT_TRUE(Says(asked.Output(), {"handshake: 1|1|unix|/", "status: SERVING",
+                                    "name: \"toyfleet\"", "SetCapacity: {", "capacity: 2",
+                                    "ends_exactly: true", "it exited with status 0"}))
+      << asked.Errors();
+}
+
 INSTANTIATE_TEST_SUITE_P(Both, PluginDaemonTest, testing::Values(Example::kPython, Example::kCpp),
                          [](const auto& example) {
                            return example.param == Example::kPython ? "Python" : "Cpp";

@@ -26,24 +26,31 @@ arguments.add_argument("options", type=json.loads, help="the service's provider:
 arguments.add_argument("command", nargs=argparse.REMAINDER)
 arguments = arguments.parse_args()
 
+
+def ask(call, request, timeout=5):
+    name = type(request).DESCRIPTOR.name.removesuffix("Request")
+    try:
+        print(f"{name}: {{ {call(request, timeout=timeout, wait_for_ready=True)} }}")
+    except grpc.RpcError as error:
+        print(f"{name}: {error.code().name} {error.details()}")
+
+
 with tempfile.TemporaryDirectory() as folder:
     environment = {**os.environ, "AUTOSCALED_PLUGIN": "by hand", "PLUGIN_PROTOCOL_VERSIONS": "1",
                    "PLUGIN_UNIX_SOCKET_DIR": folder}
     plugin = subprocess.Popen(arguments.command, env=environment, stdout=subprocess.PIPE, text=True)
     line = plugin.stdout.readline().strip()
     print("handshake:", line)
-    _, _, network, address = line.split("|")[:4]
+    network, address = line.split("|")[2:4]
     with grpc.insecure_channel(address if network == "tcp" else "unix:" + address) as channel:
-        health = health_pb2_grpc.HealthStub(channel)
-        print(health.Check(health_pb2.HealthCheckRequest(service="plugin"), timeout=10))
+        ask(health_pb2_grpc.HealthStub(channel).Check, health_pb2.HealthCheckRequest(service="plugin"))
         provider = provider_pb2_grpc.ProviderStub(channel)
-        print(provider.Describe(pb.DescribeRequest(), timeout=5))
+        ask(provider.Describe, pb.DescribeRequest())
         target = pb.Target(service="by-hand")
         target.options.update(arguments.options)
-        print(provider.Validate(pb.ValidateRequest(targets=[target]), timeout=5))
+        ask(provider.Validate, pb.ValidateRequest(targets=[target]))
         if arguments.set is not None:
-            provider.SetCapacity(pb.SetCapacityRequest(target=target, capacity=arguments.set, intent="by-hand/1"),
-                                 timeout=5)
-        print(provider.Observe(pb.ObserveRequest(targets=[target]), timeout=5))
-        grpc_controller_pb2_grpc.GRPCControllerStub(channel).Shutdown(grpc_controller_pb2.Empty(), timeout=2)
+            ask(provider.SetCapacity, pb.SetCapacityRequest(target=target, capacity=arguments.set, intent="by-hand/1"))
+        ask(provider.Observe, pb.ObserveRequest(targets=[target]))
+        ask(grpc_controller_pb2_grpc.GRPCControllerStub(channel).Shutdown, grpc_controller_pb2.Empty(), timeout=2)
     print("it exited with status", plugin.wait(timeout=5))

@@ -133,7 +133,7 @@ TEST_F(PluginFailure, AnAnswerThatIsNotClearIsAFaultOfItsTargetAlone) {
   }
 }
 
-TEST_F(PluginFailure, AFloodOfOutputIsCountedAndCalls) {
+TEST_F(PluginFailure, AFloodOfOutputIsBoundedAndCallsGoOn) {
   UseFake("flood");
   for (int i = 0; i < 20; ++i) EXPECT_EQ(FaultOf(Target("web")), "");
   RunUntil([&] { return CountLog(std::string(200, 'f')) >= 100; });

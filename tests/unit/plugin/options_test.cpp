@@ -13,6 +13,7 @@
 
 #include "config/loader.h"
 #include "providers/plugin/plugin_host.h"
+#include "tests/fakes/documented.h"
 
 namespace autoscale {
 namespace {
@@ -166,6 +167,16 @@ TEST_F(PluginOptionsTest, TypesThatArePluginsAreKnownAndEqualTargetsRefused) {
   EXPECT_TRUE(Has(Said(plugins, {"{type: p, g: 1, h: 2}", "{type: p, h: 2, g: 1}"}),
                   "service 'b' has the same target as 'a'"));
   EXPECT_EQ(Said(plugins, {"{type: p, g: 1}", "{type: q, g: 1}"}), "");
+}
+
+// The guide's examples load as they stand; its plugin is not installed here.
+TEST_F(PluginOptionsTest, TheGuidesExamplesLoad) {
+  const auto blocks = DocumentedYaml("docs/providers/plugins.md");
+  ASSERT_EQ(blocks.size(), 2u);
+  const LoadResult result = Load(blocks[0], {"\n" + blocks[1].substr(blocks[1].find('\n') + 1)});
+  EXPECT_TRUE(result.ok()) << Said(result);
+  ASSERT_EQ(result.configuration.services.size(), 1u);
+  EXPECT_EQ(result.configuration.services[0].provider, "mycloud");
 }
 
 }  // namespace
