@@ -52,7 +52,7 @@ struct OpenCalls::State {
   std::mutex mutex;
   std::map<OpenCall*, std::unique_ptr<OpenCall>> open;
   bool closed = false;
-  std::thread thread;
+  std::thread thread;  // from the first call on
 
   void Run() {
     void* tag = nullptr;
@@ -69,9 +69,7 @@ struct OpenCalls::State {
   }
 };
 
-OpenCalls::OpenCalls() : state_(std::make_unique<State>()) {
-  state_->thread = std::thread([this] { state_->Run(); });
-}
+OpenCalls::OpenCalls() : state_(std::make_unique<State>()) {}
 
 OpenCalls::~OpenCalls() { Close(); }
 
@@ -82,7 +80,7 @@ void OpenCalls::Close() {
     for (const auto& [tag, call] : state_->open) call->context.TryCancel();
   }
   state_->queue.Shutdown();
-  state_->thread.join();
+  if (state_->thread.joinable()) state_->thread.join();
 }
 
 struct PluginChannel::Stubs {
@@ -127,6 +125,7 @@ void PluginChannel::Call(Request request, Millis timeout, Begin begin, Done<Resp
   exchange.context.set_wait_for_ready(true);
   const std::lock_guard lock(calls.mutex);
   if (calls.closed) return;
+  if (!calls.thread.joinable()) calls.thread = std::thread([&calls] { calls.Run(); });
   calls.open.emplace(&exchange, std::move(owned));
   exchange.reader = begin(exchange.context, exchange.request, calls.queue);
   exchange.reader->StartCall();

@@ -168,7 +168,6 @@ void Plugin::BecomeReady(const v1::DescribeResponse& description) {
   ready_since_ = Clock::now();
   ++generation_;
   probing_ = false;
-  watches_ = description.watches();
   problem_.clear();
   told_.clear();
   const std::string name = OneLine(description.name(), kShownLine);

@@ -43,7 +43,6 @@ class Plugin {
   [[nodiscard]] Millis call_timeout() const { return options_.command->call_timeout; }
   // Rises with each process that becomes ready; what an earlier one said may not hold any more.
   [[nodiscard]] int generation() const { return generation_; }
-  [[nodiscard]] bool watches() const { return watches_; }
 
   // Starts it when it was never asked for; calls back when it is ready, within start_timeout, or
   // why it is not. While it rests between two starts, at once.
@@ -84,7 +83,6 @@ class Plugin {
   int run_ = 0;
   int generation_ = 0;
   int failures_ = 0;  // in a row
-  bool watches_ = false;
   bool probing_ = false;
   std::chrono::steady_clock::time_point started_, ready_since_;
   std::string refusal_;     // what the helper said before it ended

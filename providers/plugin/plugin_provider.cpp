@@ -7,7 +7,6 @@
 #include <utility>
 
 #include "engine/model/text.h"
-#include "net/fault_point.h"
 #include "providers/plugin/answer.h"
 #include "providers/plugin/errors.h"
 

@@ -278,6 +278,26 @@ TEST_F(BrokenPluginTest, OneThatNeverAnswersHoldsItsOwnServicesAndTheEndIsInTime
   EXPECT_EQ(rig_.End(SIGTERM), 0);
 }
 
+TEST_F(BrokenPluginTest, CheckConfigReadsTheDeclarationAndStartsNothing) {
+  const auto check = [&](const std::string& plugins) {
+    rig_.ConfigureDaemon(plugins);
+    const auto daemon = rig_.Launch({"--check-config"});
+    const int code = daemon->Wait().value_or(-1);
+    return std::to_string(code) + " " + daemon->Output() + daemon->Errors();
+  };
+  rig_.Write("policies/web.lua", "return hold(\"as it is\")\n");
+  rig_.Write("services.d/web.yaml",
+             "service: web\npolicy: ../policies/web.lua\nmax: 8\nprovider: {type: toy, a: [1]}\n");
+  EXPECT_TRUE(Says(check(""), {"2 ", "unknown provider type 'toy'; known: "}));
+  const std::string started = rig_.folder() / "started";
+  EXPECT_TRUE(Says(check("plugins: {toy: {command: [/usr/bin/touch, \"" + started + "\"]}}\n"),
+                   {"0 ", ": fine, 1 services"}));
+  EXPECT_FALSE(fs::exists(started));
+  rig_.Write("services.d/web.yaml",
+             "service: web\npolicy: ../policies/web.lua\nmax: 8\nprovider: {type: tog, a: [1]}\n");
+  EXPECT_TRUE(Says(check(""), {"2 ", "unknown provider type 'tog'; known: ", ", toy"}));
+}
+
 TEST_F(BrokenPluginTest, OneThatIsNewNeedsARestart) {
   Start("{command: [/nowhere/plugin]}");
   rig_.ConfigureDaemon("");

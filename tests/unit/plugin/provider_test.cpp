@@ -111,6 +111,28 @@ TEST_F(PluginProviderTest, OneThatDoesNotEndIsKilled) {
   RunUntil([&] { return CountProcesses() == 0; });  // the kernel takes its time
 }
 
+// As when a daemon is started while the last one's plugin is still about to end.
+TEST_F(PluginProviderTest, TwoProcessesOfOnePluginNeverRunAtOnce) {
+  UseFake("well");
+  EXPECT_EQ(FaultOf(Target("web")), "");
+  auto first_host = std::move(host_);
+  auto first = std::move(provider_);
+  UseFake("well");
+  std::optional<Observation> seen;
+  provider_->Observe({Target("web")}, [&](Result<std::vector<Observation>> answer) {
+    seen = answer->front();
+    loop_.Stop();
+  });
+  RunUntil([&] { return CountProcesses() == 3; });  // the second waits for the lock
+  EXPECT_EQ(CountNotes("start"), 1);
+  EXPECT_FALSE(seen);
+  first.reset();
+  first_host.reset();
+  RunUntil([&] { return seen.has_value(); });
+  EXPECT_FALSE(seen->fault);
+  EXPECT_EQ(CountNotes("start"), 2);
+}
+
 TEST_F(PluginProviderTest, IsNotStartedBeforeSomethingIsObserved) {
   UseFake("well");
   loop_.Post([this] { loop_.Stop(); });
