@@ -39,18 +39,22 @@ with tempfile.TemporaryDirectory() as folder:
     environment = {**os.environ, "AUTOSCALED_PLUGIN": "by hand", "PLUGIN_PROTOCOL_VERSIONS": "1",
                    "PLUGIN_UNIX_SOCKET_DIR": folder}
     plugin = subprocess.Popen(arguments.command, env=environment, stdout=subprocess.PIPE, text=True)
-    line = plugin.stdout.readline().strip()
-    print("handshake:", line)
-    network, address = line.split("|")[2:4]
-    with grpc.insecure_channel(address if network == "tcp" else "unix:" + address) as channel:
-        ask(health_pb2_grpc.HealthStub(channel).Check, health_pb2.HealthCheckRequest(service="plugin"))
-        provider = provider_pb2_grpc.ProviderStub(channel)
-        ask(provider.Describe, pb.DescribeRequest())
-        target = pb.Target(service="by-hand")
-        target.options.update(arguments.options)
-        ask(provider.Validate, pb.ValidateRequest(targets=[target]))
-        if arguments.set is not None:
-            ask(provider.SetCapacity, pb.SetCapacityRequest(target=target, capacity=arguments.set, intent="by-hand/1"))
-        ask(provider.Observe, pb.ObserveRequest(targets=[target]))
-        ask(grpc_controller_pb2_grpc.GRPCControllerStub(channel).Shutdown, grpc_controller_pb2.Empty(), timeout=2)
-    print("it exited with status", plugin.wait(timeout=5))
+    try:
+        line = plugin.stdout.readline().strip()
+        print("handshake:", line)
+        network, address = line.split("|")[2:4]
+        with grpc.insecure_channel(address if network == "tcp" else "unix:" + address) as channel:
+            ask(health_pb2_grpc.HealthStub(channel).Check, health_pb2.HealthCheckRequest(service="plugin"))
+            provider = provider_pb2_grpc.ProviderStub(channel)
+            ask(provider.Describe, pb.DescribeRequest())
+            target = pb.Target(service="by-hand")
+            target.options.update(arguments.options)
+            ask(provider.Validate, pb.ValidateRequest(targets=[target]))
+            if arguments.set is not None:
+                ask(provider.SetCapacity,
+                    pb.SetCapacityRequest(target=target, capacity=arguments.set, intent="by-hand/1"))
+            ask(provider.Observe, pb.ObserveRequest(targets=[target]))
+            ask(grpc_controller_pb2_grpc.GRPCControllerStub(channel).Shutdown, grpc_controller_pb2.Empty(), timeout=2)
+        print("it exited with status", plugin.wait(timeout=5))
+    finally:
+        plugin.kill()
