@@ -176,7 +176,7 @@ void Plugin::BecomeReady(const v1::DescribeResponse& description) {
       PluginLogLevel::kInfo, options_.name,
       "is ready" + (name.empty() ? "" : ": " + name) + (version.empty() ? "" : " " + version));
   for (const ChannelUser& user : std::exchange(waiting_, {})) user(channel_.get());
-  if (generation_ > 1 && on_ready_) on_ready_();
+  if (run_ > 1 && on_ready_) on_ready_();
 }
 
 void Plugin::OnLate() {

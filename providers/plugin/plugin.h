@@ -47,7 +47,7 @@ class Plugin {
   // Starts it when it was never asked for; calls back when it is ready, within start_timeout, or
   // why it is not. While it rests between two starts, at once.
   void WhenReady(ChannelUser user);
-  // Whenever it has become ready again.
+  // Whenever it has become ready after it had failed.
   void SetListener(std::function<void()> on_ready) { on_ready_ = std::move(on_ready); }
   // A call was not answered in time: one that does not say within as long that it is well has hung.
   void OnLate();

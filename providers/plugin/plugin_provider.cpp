@@ -210,7 +210,11 @@ void PluginProvider::Ask(const std::shared_ptr<Round>& round, PluginChannel& cha
   for (const TargetRef& ref : round->targets) {
     Observation& observation = round->seen[ref.service];
     const auto known = known_.find(ref.service);
-    if (observation.fault || known == known_.end()) continue;
+    if (observation.fault) continue;
+    if (known == known_.end()) {
+      observation.fault = Within({ErrorKind::kUnavailable, "was not asked of it in time"});
+      continue;
+    }
     observation.fault = known->second.fault;
     if (!observation.fault) *request.add_targets() = ToWire(ref.service, *known->second.target);
   }

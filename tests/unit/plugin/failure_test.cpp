@@ -86,6 +86,14 @@ TEST_F(PluginFailure, AFolderTooDeepForASocketIsTold) {
   EXPECT_TRUE(Holds(FaultOf(Target("web")), "has too long a path for a socket in it (107 bytes"));
 }
 
+TEST_F(PluginFailure, OneThatStartsAtLastIsObservedWithoutBeingAsked) {
+  UseFake("exit", 2);
+  EXPECT_TRUE(Holds(FaultOf(Target("web")), "it exited with status 3"));
+  RunUntil([&] { return !reported_.empty(); });
+  EXPECT_FALSE(reported_.back().fault);
+  EXPECT_EQ(CountNotes("start"), 3);
+}
+
 TEST_F(PluginFailure, OneThatDiesAtEachCallCostsAFaultAndIsStartedAgain) {
   UseFake("crash", 2);
   EXPECT_TRUE(Holds(FaultOf(Target("web")), "plugin fake"));
