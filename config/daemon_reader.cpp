@@ -178,6 +178,30 @@ std::vector<GatewaySpec> ReadGateways(Section& root, const LoadOptions& options)
   return gateways;
 }
 
+std::vector<PluginSpec> ReadPlugins(Section& root, const LoadOptions& options) {
+  std::vector<PluginSpec> plugins;
+  std::optional<Section> section = root.Child("plugins");
+  if (!section || !options.plugin) return plugins;
+  for (const std::string& name : section->Keys()) {
+    std::optional<Section> child = section->Child(name);
+    if (!child) continue;
+    if (!IsServiceName(name)) {
+      child->Fault("",
+                   "plugin name '" + name +
+                       "' must hold only a-z, 0-9, '-', '_' and '.', at most 63, and begin with "
+                       "a letter or digit");
+    }
+    if (options.providers.contains(name)) {
+      child->Fault("", "plugin '" + name +
+                           "' has the name of a provider that is built in; give it "
+                           "another name");
+    }
+    plugins.push_back({.name = name, .options = options.plugin(*child, name)});
+    child->Finish();
+  }
+  return plugins;
+}
+
 }  // namespace
 
 DaemonFile ReadDaemonFile(Section root, const LoadOptions& options, DaemonFileUse use) {
@@ -196,6 +220,7 @@ DaemonFile ReadDaemonFile(Section root, const LoadOptions& options, DaemonFileUs
   spec.dry_run = root.Bool("dry_run", spec.dry_run);
   daemon.metrics = ReadMetricTable(root);
   spec.gateways = ReadGateways(root, options);
+  spec.plugins = ReadPlugins(root, options);
   root.Finish();
   return daemon;
 }

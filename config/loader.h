@@ -19,9 +19,15 @@ using TargetParser =
 using GatewayParser =
     std::function<std::shared_ptr<const GatewayOptions>(Section&, const std::string& name)>;
 
+using PluginParser =
+    std::function<std::shared_ptr<const PluginOptions>(Section&, const std::string& name)>;
+
 struct LoadOptions {
-  // By type. A type that is not here is an unknown type, unless `accept_any_adapter`.
+  // By type. A type that is not here, and no plugin's name, is an unknown type, unless
+  // `accept_any_adapter`.
   std::map<std::string, TargetParser> providers;
+  PluginParser plugin;         // of what `plugins:` declares; none: they are passed over
+  TargetParser plugin_target;  // of a target that names one
   std::map<std::string, GatewayParser> gateways;
   // For tools that evaluate policies and never act: sections of unknown types are passed over.
   bool accept_any_adapter = false;

@@ -63,6 +63,9 @@ ServiceReader::ServiceReader(const LoadOptions& options, const DaemonFile* daemo
     : options_(options), daemon_(daemon), policies_(policies) {
   for (const auto& [type, parse] : options.providers) provider_types_.push_back(type);
   if (daemon == nullptr) return;
+  for (const PluginSpec& plugin : daemon->spec.plugins) {
+    if (!options.providers.contains(plugin.name)) provider_types_.push_back(plugin.name);
+  }
   for (const GatewaySpec& gateway : daemon->spec.gateways) gateway_names_.push_back(gateway.name);
 }
 
@@ -201,6 +204,10 @@ void ServiceReader::ReadProvider(Section& section, ServiceSpec& service) {
   const auto parser = options_.providers.find(service.provider);
   if (parser != options_.providers.end()) {
     service.target = parser->second(*provider, service.name);
+    provider->Finish();
+  } else if (std::find(provider_types_.begin(), provider_types_.end(), service.provider) !=
+             provider_types_.end()) {
+    service.target = options_.plugin_target(*provider, service.name);
     provider->Finish();
   } else if (!options_.accept_any_adapter && !service.provider.empty()) {
     provider->Fault("type", "unknown provider type '" + service.provider +

@@ -38,6 +38,10 @@ struct ProviderTarget {
 struct GatewayOptions {
   virtual ~GatewayOptions() = default;
 };
+// How a provider's own process is started. Only providers/plugin looks inside.
+struct PluginOptions {
+  virtual ~PluginOptions() = default;
+};
 
 // When an answer without data is data: an error ratio without traffic is 0.
 struct MissingRules {
@@ -187,6 +191,12 @@ struct GatewaySpec {
   std::shared_ptr<const GatewayOptions> options;
 };
 
+// A provider in a process of its own; services name it as their provider's type.
+struct PluginSpec {
+  std::string name;
+  std::shared_ptr<const PluginOptions> options;
+};
+
 struct PrometheusSpec {
   std::vector<std::string> urls;  // http(s)://host:port[/prefix]; equals, tried in turn
   Millis timeout{std::chrono::seconds(5)};
@@ -228,6 +238,7 @@ struct DaemonSpec {
   PolicyLimits policy_limits;
   ProtectionSpec protection;
   std::vector<GatewaySpec> gateways;
+  std::vector<PluginSpec> plugins;
   bool dry_run = false;
 };
 

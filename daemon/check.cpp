@@ -2,6 +2,7 @@
 
 #include "engine/policy/host.h"
 #include "gateways/gateway.h"
+#include "providers/plugin/plugin_host.h"
 #include "providers/provider.h"
 
 namespace autoscale {
@@ -10,6 +11,8 @@ namespace {
 LoadOptions AllAdapters() {
   LoadOptions options;
   for (const ProviderType& type : ProviderTypes()) options.providers[type.name] = type.parse;
+  options.plugin = ParsePlugin;
+  options.plugin_target = ParsePluginTarget;
   for (const GatewayType& type : GatewayTypes()) options.gateways[type.name] = type.parse;
   return options;
 }

@@ -22,6 +22,7 @@
 #include "daemon/worker/worker.h"
 #include "engine/model/file.h"
 #include "net/fault_point.h"
+#include "providers/plugin/plugin_host.h"
 
 namespace autoscale {
 namespace {
@@ -46,6 +47,11 @@ Result<PrometheusOptions> ConnectTo(const PrometheusSpec& spec) {
     options.password = *password;
   }
   return options;
+}
+
+void LogPlugin(PluginLogLevel level, const std::string& plugin, const std::string& text) {
+  if (level == PluginLogLevel::kWarning) return LogWarning(text, {{"plugin", plugin}});
+  LogInfo(text, {{"plugin", plugin}});
 }
 
 std::string TextOf(const std::string& path) {
@@ -157,21 +163,28 @@ class Daemon {
   }
 
  private:
+  void TakeUp(const std::string& name, std::unique_ptr<Provider> made) {
+    Provider& provider = *providers_.emplace_back(std::move(made));
+    provider.SetListener([this](const std::string& service, const ObservedInstance& observed) {
+      courier_.ToTick([this, service, observed] { fleet_->OnInstance(service, observed); });
+    });
+    provider.SetTargetListener([this](Observation seen) {
+      courier_.ToTick([this, seen = std::move(seen)] { fleet_->OnTarget(seen); });
+    });
+    live_.providers[name] = &provider;
+    recording_.providers[name] =
+        providers_.emplace_back(std::make_unique<RecordingProvider>(provider)).get();
+  }
+
   Status MakeAdapters() {
     for (const ProviderType& type : ProviderTypes()) {
       auto made = type.create(
           {.loop = loop_, .http = http_, .state_dir = spec_.state_dir + "/" + type.name});
       if (!made.ok()) return std::move(made).error().Within("provider " + type.name);
-      Provider& provider = *providers_.emplace_back(std::move(made).value());
-      provider.SetListener([this](const std::string& service, const ObservedInstance& observed) {
-        courier_.ToTick([this, service, observed] { fleet_->OnInstance(service, observed); });
-      });
-      provider.SetTargetListener([this](Observation seen) {
-        courier_.ToTick([this, seen = std::move(seen)] { fleet_->OnTarget(seen); });
-      });
-      live_.providers[type.name] = &provider;
-      recording_.providers[type.name] =
-          providers_.emplace_back(std::make_unique<RecordingProvider>(provider)).get();
+      TakeUp(type.name, std::move(made).value());
+    }
+    for (const PluginSpec& spec : spec_.plugins) {
+      TakeUp(spec.name, plugins_.Make(spec, spec_.state_dir + "/plugins/" + spec.name));
     }
     for (const GatewaySpec& spec : spec_.gateways) {
       for (const GatewayType& type : GatewayTypes()) {
@@ -312,6 +325,7 @@ class Daemon {
   std::unique_ptr<PrometheusClient> prometheus_;
   std::unique_ptr<PrometheusSource> metrics_;
   HttpModelSource models_{http_, courier_};
+  PluginHost plugins_{loop_, LogPlugin};
   std::vector<std::unique_ptr<Provider>> providers_;
   std::vector<std::unique_ptr<Gateway>> gateways_;
   Adapters live_, recording_;

@@ -1,7 +1,7 @@
 #!/bin/bash
 # Installs what building, testing, linting and fuzzing need on Debian 12, and nothing that is already there.
 #
-#   deploy/install-deps.sh [build] [lint] [fuzz]      (default: build)
+#   deploy/install-deps.sh [build] [test] [lint] [fuzz]      (default: build)
 #
 # Does nothing, and needs no root, when all is installed. None of these packages starts a service;
 # Prometheus and nginx, which would, are unpacked privately by fetch-parts.sh instead.
@@ -14,8 +14,10 @@ BUILD_PACKAGES=(
   libspdlog-dev libyaml-cpp-dev libsimdjson-dev nlohmann-json3-dev libsystemd-dev
   libmicrohttpd-dev libpugixml-dev libseccomp-dev libssl-dev libgtest-dev libbenchmark-dev
   libhowardhinnant-date-dev tzdata
-  python3 python3-botocore python3-venv  # the last two for tests of the provider aws
+  python3
 )
+# The oracle of AWS signatures; moto's environment; the plugin in Python that a test runs.
+TEST_PACKAGES=(python3-botocore python3-venv python3-grpcio python3-protobuf)
 LINT_PACKAGES=(clang-format clang-tidy)
 FUZZ_PACKAGES=(clang-14 libclang-rt-14-dev llvm-14)  # the last for llvm-symbolizer
 
@@ -23,9 +25,10 @@ wanted=()
 for group in "${@:-build}"; do
   case $group in
     build) wanted+=("${BUILD_PACKAGES[@]}") ;;
+    test) wanted+=("${TEST_PACKAGES[@]}") ;;
     lint) wanted+=("${LINT_PACKAGES[@]}") ;;
     fuzz) wanted+=("${FUZZ_PACKAGES[@]}") ;;
-    *) echo "install-deps: unknown group '$group': build, lint or fuzz" >&2; exit 2 ;;
+    *) echo "install-deps: unknown group '$group': build, test, lint or fuzz" >&2; exit 2 ;;
   esac
 done
 

@@ -266,9 +266,15 @@ Status Controller::Protect(const std::string& name, const std::string& instance,
 
 // --- Reload ---
 
-// Gateways are made when the daemon is put together.
-std::optional<Error> Controller::FindUnknownGateway(const std::vector<ServiceSpec>& specs) const {
+// Gateways and plugins are made when the daemon is put together.
+std::optional<Error> Controller::FindUnknownAdapter(const std::vector<ServiceSpec>& specs) const {
   for (const ServiceSpec& spec : specs) {
+    if (!spec.provider.empty() && !options_.fleet.HasProvider(spec.provider)) {
+      return Error{ErrorKind::kInvalid,
+                   spec.file + ":" + std::to_string(spec.line) + ": plugin '" + spec.provider +
+                       "' is new, and plugins are taken up at the start: restart the daemon (the "
+                       "fleet serves on meanwhile)"};
+    }
     for (const GatewayUse& use : spec.gateways) {
       if (options_.fleet.HasGateway(use.gateway)) continue;
       return Error{ErrorKind::kInvalid,
@@ -342,7 +348,7 @@ Result<ReloadReport> Controller::ReplaceAll(std::vector<ServiceSpec> specs, bool
                      " would be drained and stopped: is the folder of services there? If it is "
                      "meant, `autoscalectl reload --remove-all`"};
   }
-  if (auto unknown = FindUnknownGateway(specs)) return *std::move(unknown);
+  if (auto unknown = FindUnknownAdapter(specs)) return *std::move(unknown);
   if (auto taken = FindTakenUpstream(specs)) return *std::move(taken);
   ReloadReport report{.services = static_cast<int>(specs.size())};
   std::unordered_set<std::string> wanted;

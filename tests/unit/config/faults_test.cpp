@@ -426,7 +426,7 @@ TEST_F(Faults, OfAllFilesComeAtOnceAndInOrder) {
       (Texts{"d.yaml:1: warning: services.d/c.yml is not read: only *.yaml files are; rename it",
              "d.yaml:6: unknown key 'nonsense'; known here: listen, state_dir, services_dir, "
              "control, prometheus, log, policy_limits, protection, defaults, dry_run, metrics, "
-             "gateways",
+             "gateways, plugins",
              "services.d/b.yaml:2: not valid YAML: end of sequence flow not found (a '[' is "
              "not closed)",
              "services.d/s.yaml:5: 'min' must be a whole number, not 'x'",
