@@ -254,6 +254,9 @@ TEST_F(SizingTest, ABlockedTargetIsLeftAsItIsUntilItIsFree) {
   Want(4);
   EXPECT_TRUE(group_.history.empty());
   EXPECT_TRUE(WasTold("it is not scaled: HorizontalPodAutoscaler web-hpa scales it"));
+  ServiceView view;
+  fleet_->Describe("web", view);
+  EXPECT_EQ(view.problem, "it is not scaled: HorizontalPodAutoscaler web-hpa scales it");
   group_.blocked.clear();
   Wait(seconds(6));
   EXPECT_EQ(group_.history, (Lines{"set 4"}));
