@@ -18,7 +18,7 @@ FUZZ_SECONDS ?= 600
 # What runs under sanitizers: unit, integration or both. CI has time for the unit tests.
 SANITIZED := unit integration
 
-.PHONY: help deps parts configure build demo test test-real nightly test-asan test-tsan fuzz bench lint check-deps check-docs clean
+.PHONY: help deps parts kubernetes configure build demo test test-real nightly test-asan test-tsan fuzz bench lint check-deps check-docs clean
 
 help:  ## this list
 	@awk -F':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' Makefile
@@ -28,6 +28,10 @@ deps:  ## install the packages that building needs (nothing when they are there)
 
 parts:
 	@deploy/fetch-parts.sh $(BUILD)/parts
+
+# Once, and it takes about ten minutes; AUTOSCALE_KUBERNETES=cache: not. Without it its tests are skipped.
+kubernetes:
+	@tests/real/build-kubernetes || true
 
 configure: deps
 	@cmake --preset release -Wno-dev >/dev/null
@@ -42,7 +46,7 @@ demo: configure parts  ## a real fleet follows a real load, then parts of it are
 test: build  ## unit and integration tests
 	@tests/run $(BUILD) unit integration
 
-test-real: build parts  ## tests against a real nginx and Prometheus
+test-real: build parts kubernetes  ## tests against a real nginx, Prometheus and Kubernetes
 	@AUTOSCALE_PARTS=$(CURDIR)/$(BUILD)/parts tests/run $(BUILD) real
 
 nightly: build parts  ## what takes hours: 1,000 kills, 100,000 replays, sanitizers (PARTS="kills points replays properties asan tsan", AUTOSCALED_KILLS=1000, AUTOSCALED_SEED=)
