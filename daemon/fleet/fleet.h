@@ -116,6 +116,7 @@ class Fleet {
                         const Result<std::vector<Observation>>& answer);
   void TakeTarget(const Observation& observation, TimePoint sent);
   bool TakeSizing(Member& member, const Observation& observation, TimePoint sent);
+  void TakeFault(Member& member, const Observation& observation);
   void TakeChange(Member& member, int capacity);
   static int CountFound(const Member& member);
   void KeepFound(Member& member, size_t found);

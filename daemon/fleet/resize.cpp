@@ -26,10 +26,8 @@ bool IsNotNow(ErrorKind kind) {
 
 // What is told of the target as a whole; false: it could not be read, nothing of it counts.
 bool Fleet::TakeSizing(Member& member, const Observation& observation, TimePoint sent) {
-  if (observation.fault) {
-    member.problem = observation.fault->message;
-    return false;
-  }
+  TakeFault(member, observation);
+  if (observation.fault) return false;
   if (observation.abilities.names_instances) return true;
   if (!observation.capacity) {
     member.problem = "its provider does not tell its capacity";
@@ -57,6 +55,17 @@ bool Fleet::TakeSizing(Member& member, const Observation& observation, TimePoint
   }
   if (member.spec->owner == CapacityOwner::kExternal) member.desired = sizing.capacity;
   return true;
+}
+
+void Fleet::TakeFault(Member& member, const Observation& observation) {
+  const std::string fault = observation.fault ? observation.fault->message : std::string();
+  if (member.unread != fault) {
+    Note(member,
+         fault.empty() ? "its target can be read again" : "its target cannot be read: " + fault);
+    if (member.problem == member.unread) member.problem.clear();
+    member.unread = fault;
+  }
+  if (!fault.empty()) member.problem = fault;
 }
 
 // Its capacity is another one than it was.

@@ -300,12 +300,19 @@ TEST_F(SizingTest, AConflictIsObservedAndDecidedAnew) {
 
 TEST_F(SizingTest, ATargetThatCannotBeReadChangesNothing) {
   Serve(3);
+  const auto before = group_.instances;
   group_.fault = Error{ErrorKind::kUnavailable, "the answer is not JSON"};
   group_.instances.clear();
   Wait(seconds(20));
   EXPECT_EQ(CapacityOf(Web()).ready, 3);
   EXPECT_EQ(Web().problem, "the answer is not JSON");
+  EXPECT_TRUE(WasTold("its target cannot be read: the answer is not JSON"));
   EXPECT_TRUE(gateway_.history.empty());
+  group_.fault.reset();
+  group_.instances = before;
+  Wait(seconds(6));
+  EXPECT_EQ(Web().problem, "");
+  EXPECT_TRUE(WasTold("its target can be read again"));
 }
 
 TEST_F(SizingTest, AfterAKillTheStoredWishIsAskedAgainAndDrainsGoOn) {
