@@ -93,9 +93,7 @@ std::unique_ptr<KubernetesClient> KubernetesCluster::Client(const std::string& t
 
 bool KubernetesCluster::Start() {
   StartEtcd();
-  if (!StartApiServer()) return false;
-  StartController();
-  return true;
+  return StartApiServer();
 }
 
 void KubernetesCluster::StartEtcd() {
@@ -137,12 +135,12 @@ bool KubernetesCluster::StartApiServer() {
           "--audit-log-path=" + (folder_ / "audit.log").string(),
       },
       folder_ / ("apiserver-log-" + std::to_string(++starts_)));
-  return Eventually(
-             [this] {
-               return api_server_->Wait(seconds(0)).has_value() || admin_->Get("/readyz").ok();
-             },
-             kStartPatience) &&
-         !api_server_->Wait(seconds(0));
+  const bool answers = Eventually(
+      [this] { return api_server_->Wait(seconds(0)).has_value() || admin_->Get("/readyz").ok(); },
+      kStartPatience);
+  if (!answers || api_server_->Wait(seconds(0))) return false;
+  StartController();  // one from before would wait ever longer between its tries
+  return true;
 }
 
 void KubernetesCluster::KillApiServer() {

@@ -286,14 +286,16 @@ void KubernetesFixture::AwaitLog(const std::string& part) {
   ASSERT_TRUE(Eventually([&] { return LogSays(part); }, kClusterPatience)) << part;
 }
 
-void KubernetesFixture::AwaitStatus(const std::string& name, const std::string& part) {
-  ASSERT_TRUE(Eventually(
-      [&] {
-        return rig_.Ctl({"status", name}).out.find(part) != std::string::npos;
-      },
-      kClusterPatience))
-      << part << " is not in:\n"
-      << rig_.Ctl({"status", name}).out << rig_.Explain(name);
+std::string KubernetesFixture::Problem(const std::string& name) {
+  const Json service = rig_.Service(name);
+  return service.is_object() ? service.value("problem", "") : "";
+}
+
+void KubernetesFixture::AwaitProblem(const std::string& name, const std::string& part) {
+  ASSERT_TRUE(
+      Eventually([&] { return Problem(name).find(part) != std::string::npos; }, kClusterPatience))
+      << "no '" << part << "' in '" << Problem(name) << "'\n"
+      << rig_.Explain(name);
 }
 
 std::vector<KubernetesCluster::Asked> KubernetesFixture::Asked(const std::string& verb,

@@ -67,7 +67,9 @@ class KubernetesFixture : public testing::Test {
   void Await(const std::string& kind, const std::string& name, int count);
   [[nodiscard]] bool LogSays(const std::string& part) const;
   void AwaitLog(const std::string& part);
-  void AwaitStatus(const std::string& name, const std::string& part);
+  // What `status` says is not well with it.
+  [[nodiscard]] std::string Problem(const std::string& name);
+  void AwaitProblem(const std::string& name, const std::string& part);
   // What nginx would send requests to.
   [[nodiscard]] std::set<std::string> Published() const;
 

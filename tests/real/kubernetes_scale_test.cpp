@@ -104,7 +104,7 @@ TEST_F(RealKubernetesScale, AnAutoscalerOfItsOwnIsNamedAndNothingIsSet) {
   WriteService("web");
   Load("web", 4);
   rig_.Start();
-  AwaitStatus("web", "the HorizontalPodAutoscaler " + ns() + "/web-hpa scales it too");
+  AwaitProblem("web", "the HorizontalPodAutoscaler " + ns() + "/web-hpa scales it too");
   EXPECT_EQ(Replicas("Deployment", "web"), 2);
   EXPECT_EQ(Set(), std::vector<int>());
   ASSERT_TRUE(admin().Delete(scalers + "/web-hpa").ok());
