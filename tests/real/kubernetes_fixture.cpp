@@ -234,8 +234,8 @@ void KubernetesFixture::WriteService(const std::string& name, const std::string&
   rig_.Write("policies/web.lua",
              "return scale_to(metric(\"load\").value, \"so many are asked for\")\n");
   rig_.Write("services.d/" + name + ".yaml",
-             "service: " + name +
-                 "\npolicy: ../policies/web.lua\ninterval: 250ms\nmax: 8\n"
+             "service: " + name + "\npolicy: ../policies/web.lua\nmax: 8\ninterval: " + interval_ +
+                 "\n"
                  "metrics: {load: shared}\ndrain_timeout: 10s\n"
                  "scaling: {down: {stabilization: 0s, max_step_percent: 100}}\n" +
                  (nginx_ ? "gateways: [{gateway: edge}]\n" : "") +

@@ -79,6 +79,7 @@ class KubernetesFixture : public testing::Test {
   // The capacities that were set, in their order.
   [[nodiscard]] std::vector<int> Set() const;
 
+  std::string interval_ = "250ms";  // of services that are written from now on
   std::string namespace_;
   std::string kubeconfig_;
   std::optional<NginxProcess> nginx_;  // goes after the daemon that pushes to it
