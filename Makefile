@@ -18,16 +18,23 @@ FUZZ_SECONDS ?= 600
 # What runs under sanitizers: unit, integration, threads (the unit tests with more than one), or several.
 SANITIZED := unit integration
 
-.PHONY: help deps parts configure build demo test test-real nightly test-asan test-tsan fuzz bench lint check-deps check-docs clean
+.PHONY: help deps test-deps parts kubernetes configure build demo test test-real nightly test-asan test-tsan fuzz bench lint check-deps check-docs clean
 
 help:  ## this list
 	@awk -F':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' Makefile
+
+test-deps:
+	@deploy/install-deps.sh build test
 
 deps:  ## install the packages that building needs (nothing when they are there)
 	@deploy/install-deps.sh build
 
 parts:
 	@deploy/fetch-parts.sh $(BUILD)/parts
+
+# Once, and it takes about ten minutes; AUTOSCALE_KUBERNETES=cache: not. Without it its tests are skipped.
+kubernetes:
+	@tests/real/build-kubernetes || true
 
 configure: deps
 	@cmake --preset release -Wno-dev >/dev/null
@@ -39,21 +46,21 @@ demo: configure parts  ## a real fleet follows a real load, then parts of it are
 	@cmake --build --preset release --target $(DEMO_TARGETS)
 	@KEEP=$(KEEP) deploy/demo/run.sh
 
-test: build  ## unit and integration tests
+test: test-deps build  ## unit and integration tests
 	@tests/run $(BUILD) unit integration
 
-test-real: build parts  ## tests against a real nginx and Prometheus
+test-real: test-deps build parts kubernetes  ## tests against a real nginx, Prometheus, Kubernetes, moto and systemd
 	@-tests/real/fetch_moto $(BUILD)/parts/moto
 	@AUTOSCALE_PARTS=$(CURDIR)/$(BUILD)/parts tests/run $(BUILD) real
 
-nightly: build parts  ## what takes hours: 1,000 kills, 100,000 replays, sanitizers (PARTS="kills points replays properties asan tsan", AUTOSCALED_KILLS=1000, AUTOSCALED_SEED=)
+nightly: test-deps build parts  ## what takes hours: 1,000 kills, 100,000 replays, sanitizers (PARTS="kills points replays properties asan tsan", AUTOSCALED_KILLS=1000, AUTOSCALED_SEED=)
 	@AUTOSCALE_PARTS=$(CURDIR)/$(BUILD)/parts tests/nightly $(BUILD) $(PARTS)
 
-test-asan: deps  ## unit and integration tests under AddressSanitizer and UBSan
+test-asan: test-deps  ## unit and integration tests under AddressSanitizer and UBSan
 	@cmake --preset asan-ubsan -Wno-dev >/dev/null && cmake --build build-asan --target $(SANITIZED:%=%-tests)
 	@tests/run build-asan $(SANITIZED)
 
-test-tsan: deps  ## unit and integration tests under ThreadSanitizer
+test-tsan: test-deps  ## unit and integration tests under ThreadSanitizer
 	@cmake --preset tsan -Wno-dev >/dev/null && cmake --build build-tsan --target $(SANITIZED:%=%-tests)
 	@tests/run build-tsan $(SANITIZED)
 

@@ -4,6 +4,7 @@
 #include "gateways/gateway.h"
 #include "providers/plugin/plugin_host.h"
 #include "providers/provider.h"
+#include "providers/readiness/readiness.h"
 
 namespace autoscale {
 namespace {
@@ -12,7 +13,7 @@ LoadOptions AllAdapters() {
   LoadOptions options;
   for (const ProviderType& type : ProviderTypes()) options.providers[type.name] = type.parse;
   options.plugin = ParsePlugin;
-  options.plugin_target = ParsePluginTarget;
+  options.plugin_target = WithReadiness(ParsePluginTarget);
   for (const GatewayType& type : GatewayTypes()) options.gateways[type.name] = type.parse;
   return options;
 }

@@ -23,6 +23,7 @@
 #include "engine/model/file.h"
 #include "net/fault_point.h"
 #include "providers/plugin/plugin_host.h"
+#include "providers/readiness/readiness.h"
 
 namespace autoscale {
 namespace {
@@ -184,7 +185,9 @@ class Daemon {
       TakeUp(type.name, std::move(made).value());
     }
     for (const PluginSpec& spec : spec_.plugins) {
-      TakeUp(spec.name, plugins_.Make(spec, spec_.state_dir + "/plugins/" + spec.name));
+      const std::string state_dir = spec_.state_dir + "/plugins/" + spec.name;
+      TakeUp(spec.name, WithReadiness({.loop = loop_, .http = http_, .state_dir = state_dir},
+                                      plugins_.Make(spec, state_dir)));
     }
     for (const GatewaySpec& spec : spec_.gateways) {
       for (const GatewayType& type : GatewayTypes()) {

@@ -11,6 +11,10 @@ void Fleet::Describe(const std::string& service, ServiceView& view) const {
   if (member == nullptr) return;
   view.capacity = CapacityOf(*member);
   view.problem = member->problem;
+  if (view.problem.empty() && member->sizing && !member->sizing->blocked.empty() &&
+      member->spec->owner != CapacityOwner::kExternal) {
+    view.problem = "it is not scaled: " + member->sizing->blocked;
+  }
   if (!member->breaker.empty()) {
     view.breaker = true;
     view.problem = "breaker open, a person is needed: " + member->breaker +

@@ -119,6 +119,7 @@ class Fleet {
   void TakeTarget(const Observation& observation, TimePoint sent);
   bool TakeSizing(Member& member, const Observation& observation, TimePoint sent);
   void TakeShortage(Member& member, const Observation& observation);
+  void TakeFault(Member& member, const Observation& observation);
   void TakeChange(Member& member, int capacity);
   static int CountFound(const Member& member);
   void KeepFound(Member& member, size_t found);

@@ -125,8 +125,8 @@ struct Member {
   std::string breaker;
   TimePoint breaker_since;
   bool breaker_stored = false;      // as open
+  std::string unread;               // why its target cannot be read now; empty: it can
   std::string problem;              // why the fleet is not what it ought to be; empty: it is
-  std::string unread;               // why its target could not be read; empty: it was
   std::vector<std::string> forget;  // gone, to be dropped by the provider
 };
 

@@ -111,12 +111,9 @@ void Fleet::TakeTarget(const Observation& observation, TimePoint sent) {
   if (member == nullptr) return;
   Touch(observation.service);
   if (!TakeSizing(*member, observation, sent)) {
-    member->unread = member->problem;
     if (!member->observed) next_resync_ = std::min(next_resync_, now + kUnreadRetry);
     return;
   }
-  // What was wrong is over; not so what went wrong meanwhile.
-  if (member->problem == std::exchange(member->unread, {})) member->problem.clear();
   const size_t stored = member->instances.size();
   for (const ObservedInstance& observed : observation.instances) {
     TakeObservation(*member, observed, now);

@@ -38,15 +38,9 @@ int CountTaken(const Sizing& sizing, const Observation& observation) {
 
 // What is told of the target as a whole; false: it could not be read, nothing of it counts.
 bool Fleet::TakeSizing(Member& member, const Observation& observation, TimePoint sent) {
-  if (observation.fault) {
-    member.problem = observation.fault->message;
-    return false;
-  }
+  TakeFault(member, observation);
+  if (!member.unread.empty()) return false;
   if (observation.abilities.names_instances) return true;
-  if (!observation.capacity) {
-    member.problem = "its provider does not tell its capacity";
-    return false;
-  }
   if (!member.sizing) {
     member.sizing = std::make_unique<Sizing>();
     member.sizing->capacity = *observation.capacity;
@@ -86,6 +80,21 @@ void Fleet::TakeShortage(Member& member, const Observation& observation) {
     known = told;
   }
   if (member.problem.empty()) member.problem = told;
+}
+
+// Why nothing is known of it now. Told when it begins and when it is over.
+void Fleet::TakeFault(Member& member, const Observation& observation) {
+  std::string fault = observation.fault ? observation.fault->message : std::string();
+  if (!observation.fault && !observation.abilities.names_instances && !observation.capacity) {
+    fault = "its provider does not tell its capacity";
+  }
+  if (member.unread != fault) {
+    Note(member,
+         fault.empty() ? "its target can be read again" : "its target cannot be read: " + fault);
+    if (member.problem == member.unread) member.problem.clear();
+    member.unread = fault;
+  }
+  if (!fault.empty()) member.problem = fault;
 }
 
 // Its capacity is another one than it was.

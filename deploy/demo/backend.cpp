@@ -33,6 +33,7 @@ constexpr size_t kMaxRequestBytes = 64u
                                     << 10;  // head and body; a longer request ends its connection
 
 struct Options {
+  in_addr address{htonl(INADDR_LOOPBACK)};
   int port = 0;
   double rps_capacity = 200;
   double boot_seconds = 0;
@@ -95,7 +96,7 @@ class Backend {
     sockaddr_in address{};
     address.sin_family = AF_INET;
     address.sin_port = htons(static_cast<uint16_t>(options_.port));
-    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    address.sin_addr = options_.address;
     if (bind(listener_, reinterpret_cast<sockaddr*>(&address), sizeof address) != 0) Die("bind");
     if (listen(listener_, 4096) != 0) Die("listen");
     for (const int fd : {signal_, timer_, listener_}) Watch(fd);
@@ -236,15 +237,20 @@ class Backend {
 
 Options Parse(int argc, char** argv) {
   Options options;
+  bool known = true;
   for (int i = 1; i + 1 < argc; i += 2) {
     const std::string_view flag = argv[i];
+    if (flag == "--address") known = inet_pton(AF_INET, argv[i + 1], &options.address) == 1;
     if (flag == "--port") options.port = std::atoi(argv[i + 1]);
     if (flag == "--rps-capacity") options.rps_capacity = std::atof(argv[i + 1]);
     if (flag == "--boot") options.boot_seconds = std::atof(argv[i + 1]);
   }
-  if (options.port <= 0 || options.port > 65535 || options.rps_capacity <= 0 ||
+  if (!known || options.port <= 0 || options.port > 65535 || options.rps_capacity <= 0 ||
       options.boot_seconds < 0 || argc % 2 == 0) {
-    std::fputs("usage: demo-backend --port PORT [--rps-capacity 200] [--boot SECONDS]\n", stderr);
+    std::fputs(
+        "usage: demo-backend --port PORT [--address 127.0.0.1] [--rps-capacity 200] "
+        "[--boot SECONDS]\n",
+        stderr);
     std::exit(2);
   }
   return options;

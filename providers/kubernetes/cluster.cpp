@@ -32,7 +32,7 @@ std::string SlicesKey(const std::string& api_namespace, const std::string& servi
 }  // namespace
 
 Cluster::Cluster(EventLoop& loop, HttpClient& http, const KubernetesTarget& any,
-                 std::function<void(const std::string& service)> report)
+                 std::function<void(const Services&)> report)
     : loop_(loop), api_(loop, http, any.kubeconfig, any.context), report_(std::move(report)) {}
 
 Cluster::~Cluster() {
@@ -96,14 +96,15 @@ void Cluster::Touch(const std::string& key) {
 }
 
 void Cluster::Flush() {
-  for (const std::string& service : std::exchange(dirty_, {})) {
+  const Services changed = std::exchange(dirty_, {});
+  for (const std::string& service : changed) {
     const auto followed = followed_.find(service);
     if (followed == followed_.end()) continue;
     const KubernetesTarget& target = *followed->second.target;
     FollowWorkloads(target);  // its plural may be known now
     AskScale(target);
-    report_(service);
   }
+  report_(changed);
 }
 
 // --- What the server can do ---

@@ -21,10 +21,12 @@ using TargetPtr = std::shared_ptr<const KubernetesTarget>;
 
 class Cluster {
  public:
-  // `report` is called with a service whenever something of its target changed, from a task of its
+  using Services = std::set<std::string>;
+
+  // `report` is called with the services of whose targets something changed, from a task of its
   // own.
   Cluster(EventLoop& loop, HttpClient& http, const KubernetesTarget& any,
-          std::function<void(const std::string& service)> report);
+          std::function<void(const Services&)> report);
   ~Cluster();
   Cluster(const Cluster&) = delete;
   Cluster& operator=(const Cluster&) = delete;
@@ -109,7 +111,7 @@ class Cluster {
 
   EventLoop& loop_;
   Api api_;
-  const std::function<void(const std::string&)> report_;
+  const std::function<void(const Services&)> report_;
   bool asking_version_ = false;
   bool version_known_ = false;
   bool deletion_cost_ = false;  // the server's ReplicaSets choose their victims by it
@@ -122,7 +124,7 @@ class Cluster {
   std::map<std::string, Discovered> discovered_;             // by "example.com/v1"
   std::map<std::string, Scale> scales_;                      // by the object's path
   std::map<std::string, Floor> floors_;                      // by the object's path
-  std::set<std::string> dirty_;                              // services to report
+  Services dirty_;                                           // to report
   std::optional<EventLoop::TimerId> flush_;
 };
 

@@ -1,5 +1,6 @@
 #include "providers/kubernetes/kubernetes_provider.h"
 
+#include <chrono>
 #include <list>
 #include <map>
 #include <utility>
@@ -36,11 +37,9 @@ class KubernetesProvider final : public Provider {
     }
     const auto look = looks_.insert(
         looks_.end(),
-        Look{.services = std::move(services), .done = std::move(done), .deadline = 0});
+        Look{.services = std::move(services), .known = 0, .done = std::move(done), .deadline = 0});
     look->deadline = loop_.After(kPatience, [this, look] { Answer(look); });
-    loop_.Post([this, alive = std::weak_ptr<int>(alive_)] {
-      if (!alive.expired()) AnswerThoseKnown();
-    });
+    AnswerSoon();
     DropForgotten();
   }
 
@@ -63,6 +62,7 @@ class KubernetesProvider final : public Provider {
  private:
   struct Look {
     std::vector<std::string> services;
+    size_t known = 0;  // so many of those, from the first on
     std::function<void(Result<std::vector<Observation>>)> done;
     EventLoop::TimerId deadline = 0;
   };
@@ -77,26 +77,43 @@ class KubernetesProvider final : public Provider {
     auto& cluster = clusters_[key];
     if (!cluster) {
       cluster = std::make_unique<Cluster>(
-          loop_, http_, *target, [this, key](const std::string& changed) { Report(key, changed); });
+          loop_, http_, *target,
+          [this, key](const Cluster::Services& changed) { Report(key, changed); });
     }
     where_[service] = key;
     cluster->Follow(service, target);
     return *cluster;
   }
 
-  void Report(const std::string& key, const std::string& service) {
-    const auto where = where_.find(service);
-    if (where == where_.end() || where->second != key) return;  // it has moved to another
+  void Report(const std::string& key, const Cluster::Services& changed) {
     AnswerThoseKnown();
+    if (!listener_) return;
     const Cluster& cluster = *clusters_.at(key);
-    if (listener_ && cluster.IsKnown(service)) listener_(cluster.Observe(service));
+    for (const std::string& service : changed) {
+      const auto where = where_.find(service);
+      if (where == where_.end() || where->second != key) continue;  // it has moved to another
+      if (cluster.IsKnown(service)) listener_(cluster.Observe(service));
+    }
   }
 
-  [[nodiscard]] bool IsKnown(const Look& look) const {
-    for (const std::string& service : look.services) {
+  // Goes on where it stopped: there may be thousands, and something changes all the time.
+  [[nodiscard]] bool IsKnown(Look& look) const {
+    while (look.known < look.services.size()) {
+      const std::string& service = look.services[look.known];
       if (!clusters_.at(where_.at(service))->IsKnown(service)) return false;
+      ++look.known;
     }
     return true;
+  }
+
+  // Thousands of services may be asked for one by one: all of that is answered together.
+  void AnswerSoon() {
+    if (std::exchange(answering_soon_, true)) return;
+    loop_.Post([this, alive = std::weak_ptr<int>(alive_)] {
+      if (alive.expired()) return;
+      answering_soon_ = false;
+      AnswerThoseKnown();
+    });
   }
 
   void AnswerThoseKnown() {
@@ -119,6 +136,9 @@ class KubernetesProvider final : public Provider {
   }
 
   void DropForgotten() {
+    const auto now = std::chrono::steady_clock::now();
+    if (now - dropped_ < kForgotten / 10) return;
+    dropped_ = now;
     for (auto& [key, cluster] : clusters_) cluster->DropOlder(kForgotten);
   }
 
@@ -128,6 +148,8 @@ class KubernetesProvider final : public Provider {
   std::map<std::string, std::unique_ptr<Cluster>> clusters_;  // by kubeconfig and context
   std::map<std::string, std::string> where_;                  // service -> cluster
   std::list<Look> looks_;                                     // not answered yet
+  bool answering_soon_ = false;
+  std::chrono::steady_clock::time_point dropped_ = std::chrono::steady_clock::now();
   std::shared_ptr<int> alive_ = std::make_shared<int>();
 };
 

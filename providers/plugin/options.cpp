@@ -177,7 +177,7 @@ std::shared_ptr<const ProviderTarget> ParsePluginTarget(Section& section, const 
   Json all = Json::object();
   Reader reader;
   for (const std::string& key : section.Keys()) {
-    if (key == "type") continue;
+    if (key == "type" || key == "readiness") continue;  // ours
     all[reader.Key(key)] = reader.Read(section.Raw(key));
     if (reader.fault().empty()) continue;
     section.Fault(key, "'provider' " + reader.fault());

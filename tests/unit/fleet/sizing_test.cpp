@@ -320,6 +320,9 @@ TEST_F(SizingTest, ABlockedTargetIsLeftAsItIsUntilItIsFree) {
   Want(4);
   EXPECT_TRUE(group_.history.empty());
   EXPECT_TRUE(WasTold("it is not scaled: HorizontalPodAutoscaler web-hpa scales it"));
+  ServiceView view;
+  fleet_->Describe("web", view);
+  EXPECT_EQ(view.problem, "it is not scaled: HorizontalPodAutoscaler web-hpa scales it");
   group_.blocked.clear();
   Wait(seconds(6));
   EXPECT_EQ(group_.history, (Lines{"set 4"}));
@@ -363,15 +366,19 @@ TEST_F(SizingTest, AConflictIsObservedAndDecidedAnew) {
 
 TEST_F(SizingTest, ATargetThatCannotBeReadChangesNothing) {
   Serve(3);
+  const auto before = group_.instances;
   group_.fault = Error{ErrorKind::kUnavailable, "the answer is not JSON"};
   group_.instances.clear();
   Wait(seconds(20));
   EXPECT_EQ(CapacityOf(Web()).ready, 3);
   EXPECT_EQ(Web().problem, "the answer is not JSON");
+  EXPECT_TRUE(WasTold("its target cannot be read: the answer is not JSON"));
   EXPECT_TRUE(gateway_.history.empty());
   group_.fault.reset();
-  Wait(seconds(20));
-  EXPECT_EQ(Web().problem, "") << "it can be read again";
+  group_.instances = before;
+  Wait(seconds(6));
+  EXPECT_EQ(Web().problem, "");
+  EXPECT_TRUE(WasTold("its target can be read again"));
 }
 
 TEST_F(SizingTest, AfterAKillTheStoredWishIsAskedAgainAndDrainsGoOn) {

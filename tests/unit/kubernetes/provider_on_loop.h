@@ -61,10 +61,14 @@ class ProviderOnLoop {
     return Observe(std::vector{target}).front();
   }
 
-  Status SetCapacity(const std::shared_ptr<KubernetesTarget>& target, CapacityWish wish) {
+  // `before`: happens at a moment at which the provider hears of nothing until it is asked.
+  Status SetCapacity(
+      const std::shared_ptr<KubernetesTarget>& target, CapacityWish wish,
+      const std::function<void()>& before = [] {}) {
     auto answer = std::make_shared<std::promise<Status>>();
     auto future = answer->get_future();
-    loop_.Post([this, target, wish = std::move(wish), answer] {
+    loop_.Post([this, target, wish = std::move(wish), before, answer] {
+      before();
       provider_->SetCapacity({target->name, target}, wish,
                              [answer](Status status) { answer->set_value(std::move(status)); });
     });
