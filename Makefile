@@ -53,7 +53,7 @@ test-real: test-deps build parts kubernetes  ## tests against a real nginx, Prom
 	@-tests/real/fetch_moto $(BUILD)/parts/moto
 	@AUTOSCALE_PARTS=$(CURDIR)/$(BUILD)/parts tests/run $(BUILD) real
 
-nightly: test-deps build parts  ## what takes hours: 1,000 kills, 100,000 replays, sanitizers (PARTS="kills points replays properties asan tsan", AUTOSCALED_KILLS=1000, AUTOSCALED_SEED=)
+nightly: test-deps build parts  ## what takes hours: 1,000 kills, 100,000 replays, sanitizers (PARTS="kills points replays properties asan tsan analyze", AUTOSCALED_KILLS=1000, AUTOSCALED_SEED=)
 	@AUTOSCALE_PARTS=$(CURDIR)/$(BUILD)/parts tests/nightly $(BUILD) $(PARTS)
 
 test-asan: test-deps  ## unit and integration tests under AddressSanitizer and UBSan
