@@ -130,14 +130,14 @@ class UnitBusRealTest : public testing::Test {
 };
 
 TEST_F(UnitBusRealTest, SpeaksWithTheManagerItself) {
-  StartWith("");
+  ASSERT_NO_FATAL_FAILURE(StartWith(""));
   Connect(systemd_->Bus());
   SpeaksAll();
 }
 
 TEST_F(UnitBusRealTest, SpeaksWithAUsersManager) {
   systemd_->AddUser();
-  StartWith("user.service");
+  ASSERT_NO_FATAL_FAILURE(StartWith("user.service"));
   const char* const before = std::getenv("XDG_RUNTIME_DIR");
   const std::string kept = before != nullptr ? before : "";
   setenv("XDG_RUNTIME_DIR", systemd_->UserFolder().c_str(), 1);
@@ -153,7 +153,7 @@ TEST_F(UnitBusRealTest, SpeaksWithAUsersManager) {
 TEST_F(UnitBusRealTest, SpeaksOverADBus) {
   if (access(kBroker, X_OK) != 0) GTEST_SKIP() << "there is no " << kBroker;
   systemd_->AddBroker();
-  StartWith("dbus.service");
+  ASSERT_NO_FATAL_FAILURE(StartWith("dbus.service"));
   Connect(systemd_->Broker());
   SpeaksAll();
 }
@@ -161,7 +161,7 @@ TEST_F(UnitBusRealTest, SpeaksOverADBus) {
 TEST_F(UnitBusRealTest, WhoHasNoRightIsToldWhichToGrant) {
   if (access(kBroker, X_OK) != 0) GTEST_SKIP() << "there is no " << kBroker;
   systemd_->AddBroker();
-  StartWith("dbus.service");
+  ASSERT_NO_FATAL_FAILURE(StartWith("dbus.service"));
   ASSERT_EQ(seteuid(kNobody), 0);
   Connect(systemd_->Broker());
   ASSERT_TRUE(Until([&] { return changed_.contains(""); }));
@@ -174,7 +174,7 @@ TEST_F(UnitBusRealTest, WhoHasNoRightIsToldWhichToGrant) {
 }
 
 TEST_F(UnitBusRealTest, ALostConnectionIsToldAndMadeAnew) {
-  StartWith("");
+  ASSERT_NO_FATAL_FAILURE(StartWith(""));
   Connect(systemd_->Bus());
   ASSERT_TRUE(Until([&] { return changed_.contains(""); }));
   systemd_->Kill();
