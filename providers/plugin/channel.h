@@ -11,9 +11,10 @@
 
 namespace autoscale {
 
-// The calls to all plugins that are under way, and the thread that takes their ends. It does nothing
-// but post them to the event loop. (gRPC has threads of its own for callbacks; those of 1.51 abort
-// when the last channel of a process goes while another comes, and plugins make that happen.)
+// The calls to all plugins that are under way, and the thread that takes their ends. It does
+// nothing but post them to the event loop. (gRPC has threads of its own for callbacks; those
+// of 1.51 abort when the last channel of a process goes while another comes, and plugins make that
+// happen.)
 class OpenCalls {
  public:
   struct State;

@@ -27,6 +27,7 @@ constexpr size_t kShownLine = 300;  // bytes, in a message
 // Of a socket's name in the folder; go-plugin's have up to 20.
 constexpr size_t kSocketName = 27;
 
+// Of its owner alone, and without sockets.
 Status MakeFolder(const std::string& path) {
   if (path.size() + kSocketName > kMaxSocketPath) {
     return Error{ErrorKind::kUnavailable, "its folder " + path +
@@ -37,6 +38,12 @@ Status MakeFolder(const std::string& path) {
   std::error_code fault;
   std::filesystem::create_directories(path, fault);
   if (!fault && chmod(path.c_str(), 0700) != 0) fault.assign(errno, std::generic_category());
+  // Whoever was killed has left its socket.
+  for (std::filesystem::directory_iterator it(path, fault), end; !fault && it != end;
+       it.increment(fault)) {
+    std::error_code ignored;
+    if (it->is_socket(ignored)) std::filesystem::remove(it->path(), ignored);
+  }
   if (!fault) return Ok{};
   return Error{ErrorKind::kUnavailable, "cannot make its folder " + path + ": " + fault.message()};
 }

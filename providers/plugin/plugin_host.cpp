@@ -17,8 +17,11 @@ struct PluginHost::State {
 };
 
 PluginHost::PluginHost(EventLoop& loop, PluginLog log, std::string runner)
-    : state_(std::make_unique<State>(loop, std::move(log),
-                                     runner.empty() ? DefaultPluginRunner() : std::move(runner))) {}
+    : state_(new State{.loop = loop,
+                       .log = std::move(log),
+                       .runner = runner.empty() ? DefaultPluginRunner() : std::move(runner),
+                       .calls = {},
+                       .plugins = {}}) {}
 
 std::unique_ptr<Provider> PluginHost::Make(const PluginSpec& spec, const std::string& folder) {
   Plugin& plugin = *state_->plugins.emplace_back(std::make_unique<Plugin>(

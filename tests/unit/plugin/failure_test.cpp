@@ -111,6 +111,11 @@ TEST_F(PluginFailure, OneThatIsStoppedIsKilledAndStartedAgain) {
   EXPECT_EQ(FaultOf(Target("web")), "plugin fake: Observe: did not answer within 300ms");
   RunUntil([&] { return !reported_.empty() && !reported_.back().fault; });
   EXPECT_EQ(CountLog("it hangs: its health check did not answer within 300ms"), 1);
+  int sockets = 0;  // the one that was killed could not remove its own
+  for (const auto& entry : std::filesystem::directory_iterator(folder_ / "fake")) {
+    sockets += entry.is_socket() ? 1 : 0;
+  }
+  EXPECT_EQ(sockets, 1);
   EXPECT_EQ(CountNotes("start"), 2);
 }
 
