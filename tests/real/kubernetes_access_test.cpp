@@ -237,8 +237,13 @@ TEST_F(RealKubernetesAccess, TheirConfigurationIsOneThatTheDaemonTakes) {
   ASSERT_NE(text.find(folder), std::string::npos);
   text.replace(text.find(folder), folder.size(), rig_.folder() / "services.d");
   rig_.Write("pod.yaml", text);
+  // As a kubelet lays a ConfigMap out.
+  const fs::path mounted = rig_.folder() / "services.d";
+  fs::create_directory(mounted / "..2026");
+  fs::create_directory_symlink("..2026", mounted / "..data");
   for (const auto& [name, service] : services["data"].items()) {
-    rig_.Write("services.d/" + name, service);
+    rig_.Write("services.d/..2026/" + name, service);
+    fs::create_symlink(fs::path("..data") / name, mounted / name);
   }
   fs::create_directory(rig_.folder() / "account");
   fs::copy_file(cluster().CaFile(), rig_.folder() / "account/ca.crt");
@@ -249,6 +254,7 @@ TEST_F(RealKubernetesAccess, TheirConfigurationIsOneThatTheDaemonTakes) {
        BuiltProgram("bin/autoscaled"), "--config", rig_.folder() / "pod.yaml", "--check-config"},
       rig_.folder() / "output/check");
   EXPECT_EQ(check.Wait(), 0) << check.Output() << check.Errors();
+  EXPECT_TRUE(Says(check.Output() + check.Errors(), {"1 service"}));
 }
 
 }  // namespace

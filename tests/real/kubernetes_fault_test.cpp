@@ -234,6 +234,22 @@ TEST_F(RealKubernetesFault, KilledWhileItScalesOutItAsksForNothingTwice) {
   EXPECT_EQ(Set(), std::vector{4});
 }
 
+// Whether the change was made nobody knows who was not there.
+TEST_F(RealKubernetesFault, KilledWhileAChangeIsAnsweredItIsMadeOnce) {
+  Begin("web", 2);
+  {
+    const HangingWebhook hang(admin(), ns(), "UPDATE", "apps", "deployments/scale");
+    Load("web", 4);
+    ASSERT_TRUE(Eventually([&] { return hang.IsAsked(); })) << rig_.Explain("web");
+    EXPECT_EQ(rig_.End(SIGKILL), 128 + SIGKILL);
+  }
+  rig_.Start();
+  Await("Deployment", "web", 4);
+  Load("web", 3);
+  Await("Deployment", "web", 3);
+  EXPECT_EQ(Set(), (std::vector{2, 4, 3}));
+}
+
 TEST_F(RealKubernetesFault, KilledWhileItScalesInNoRequestFailsAndNothingIsAskedTwice) {
   StartNginx();
   if (IsSkipped()) return;
