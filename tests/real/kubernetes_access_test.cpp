@@ -196,7 +196,9 @@ TEST_F(RealKubernetesAccess, WithoutTheRightToSeeOtherAutoscalersItScales) {
 
 TEST_F(RealKubernetesAccess, TheManifestsGrantNoMoreThanIsNeeded) {
   Grant();
-  EXPECT_TRUE(May("patch", "apps", "deployments/scale", ns()));
+  ASSERT_TRUE(Eventually([this] {  // the authorizer has heard of the Role
+    return May("patch", "apps", "deployments/scale", ns());
+  }));
   EXPECT_TRUE(May("patch", "", "pods", ns()));
   for (const char* const verb : {"create", "update", "patch", "delete"}) {
     EXPECT_FALSE(May(verb, "apps", "deployments", ns())) << verb;
