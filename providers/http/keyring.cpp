@@ -138,7 +138,7 @@ void HttpKeyring::GetToken(const HttpAccess& access, const HttpAuthorization* re
   // One that is about to end serves while the next is fetched.
   const bool holds = !token.text.empty() && now < token.ends;
   const HttpAuthorization held = Bearer(token.text);
-  if (!holds) token.waiting.push_back(std::move(done));
+  if (!holds) token.waiting.push_back(std::exchange(done, nullptr));
   if (!token.busy && (!holds || now >= token.renew_at)) {
     token.renew_at = now + kRenewAgain;
     auto secret = Read(access.secret, refused != nullptr);
@@ -148,7 +148,7 @@ void HttpKeyring::GetToken(const HttpAccess& access, const HttpAuthorization* re
       Tell(token, secret.error());
     }
   }
-  if (holds) done(held);
+  if (done) done(held);
 }
 
 void HttpKeyring::Tell(Token& token, const Result<HttpAuthorization>& told) {
