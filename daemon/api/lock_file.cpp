@@ -1,12 +1,13 @@
 #include "daemon/api/lock_file.h"
 
 #include <fcntl.h>
-#include <sys/file.h>
 #include <unistd.h>
 
 #include <array>
 #include <cerrno>
 #include <system_error>
+
+#include "daemon/lock.h"
 
 namespace autoscale {
 namespace {
@@ -34,9 +35,9 @@ Result<std::unique_ptr<LockFile>> LockFile::Take(const std::string& path) {
                                           "; may this user write to its folder?"};
   }
   std::unique_ptr<LockFile> lock(new LockFile(fd));
-  if (flock(fd, LOCK_EX | LOCK_NB) != 0) {
-    if (errno != EWOULDBLOCK) {
-      return Error{ErrorKind::kInternal, "cannot lock " + path + ": " + ErrnoText(errno)};
+  if (const int fault = TakeLock(fd); fault != 0) {
+    if (fault != EWOULDBLOCK) {
+      return Error{ErrorKind::kInternal, "cannot lock " + path + ": " + ErrnoText(fault)};
     }
     return Error{ErrorKind::kConflict,
                  "another autoscaled is running: " + Holder(fd) + " holds " + path +

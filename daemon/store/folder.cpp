@@ -1,7 +1,6 @@
 #include "daemon/store/folder.h"
 
 #include <fcntl.h>
-#include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -9,6 +8,8 @@
 #include <cerrno>
 #include <filesystem>
 #include <system_error>
+
+#include "daemon/lock.h"
 
 namespace autoscale {
 namespace {
@@ -59,7 +60,8 @@ Result<std::unique_ptr<StateFolder>> StateFolder::Claim(const std::string& path)
   const int lock = open(lock_path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, kPrivateFile);
   if (lock < 0) return FromErrno("cannot open " + lock_path);
   std::unique_ptr<StateFolder> folder(new StateFolder(path, lock));
-  if (flock(lock, LOCK_EX | LOCK_NB) == 0) {
+  errno = TakeLock(lock);
+  if (errno == 0) {
     WritePid(lock);
     return folder;
   }

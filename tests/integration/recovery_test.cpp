@@ -1,8 +1,12 @@
 // What the daemon does when something around it, or it itself, ends.
+#include <fcntl.h>
 #include <gtest/gtest.h>
+#include <sys/file.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <csignal>
+#include <thread>
 
 #include "tests/integration/daemon_rig.h"
 #include "tests/signal_one.h"
@@ -52,6 +56,21 @@ TEST_F(RecoveryTest, HoldsWhilePrometheusIsDead) {
 
   rig_.prometheus().Start();
   AwaitSettled(1);
+}
+
+// As a child does that a daemon was about to start when it was killed.
+TEST_F(RecoveryTest, ALockThatIsHeldForAMomentIsWaitedFor) {
+  StartWith(2);
+  rig_.End(SIGKILL);
+  const int file = open((rig_.folder() / "state" / "lock").c_str(), O_RDWR | O_CLOEXEC);
+  ASSERT_EQ(flock(file, LOCK_EX | LOCK_NB), 0);
+  std::thread child([file] {
+    std::this_thread::sleep_for(std::chrono::milliseconds(300));
+    close(file);
+  });
+  rig_.Start();
+  child.join();
+  AwaitSettled(2);
 }
 
 TEST_F(RecoveryTest, ARestartLeavesTheInstancesAlone) {
