@@ -166,11 +166,16 @@ class Daemon {
  private:
   void TakeUp(const std::string& name, std::unique_ptr<Provider> made) {
     Provider& provider = *providers_.emplace_back(std::move(made));
-    provider.SetListener([this](const std::string& service, const ObservedInstance& observed) {
-      courier_.ToTick([this, service, observed] { fleet_->OnInstance(service, observed); });
-    });
-    provider.SetTargetListener([this](Observation seen) {
-      courier_.ToTick([this, seen = std::move(seen)] { fleet_->OnTarget(seen); });
+    provider.SetListener(
+        [this, name](const std::string& service, const ObservedInstance& observed) {
+          courier_.ToTick([this, name, service, observed] {
+            if (fleet_->IsAt(service, name)) fleet_->OnInstance(service, observed);
+          });
+        });
+    provider.SetTargetListener([this, name](Observation seen) {
+      courier_.ToTick([this, name, seen = std::move(seen)] {
+        if (fleet_->IsAt(seen.service, name)) fleet_->OnTarget(seen);
+      });
     });
     live_.providers[name] = &provider;
     recording_.providers[name] =

@@ -162,6 +162,15 @@ void Fleet::Remove(const std::string& service) {
     return;
   }
   member->leaving = true;
+  if (!member->observed && member->spec->target && member->spec->target->has_capacity()) {
+    // Nothing is known of it, and nothing of it would end: lists and target stay as they are.
+    DropLinks(*member, member->links);
+    waiting_.erase(service);
+    to_watch_.erase(service);
+    left_.push_back(service);
+    members_.erase(service);
+    return;
+  }
   // Instances that others started, for others to keep, are left as they are.
   if (!member->sizing) member->desired = 0;
   Touch(service);

@@ -78,6 +78,9 @@ class Fleet {
   void SetDesired(const std::string& service, int desired);
   // A provider that watches saw an instance change.
   void OnInstance(const std::string& service, const ObservedInstance& observed);
+  // Whether the service is at this provider now: it may have moved away from one that still
+  // reports.
+  [[nodiscard]] bool IsAt(const std::string& service, const std::string& provider) const;
   // A provider that watches saw a target change that has a capacity.
   void OnTarget(const Observation& observation);
 
@@ -114,7 +117,7 @@ class Fleet {
   Member* FindMember(const std::string& service);
   void Touch(const std::string& service) { touched_.insert(service); }
   void Observe(const std::vector<Member*>& members);
-  void TakeObservations(const std::vector<std::string>& asked, TimePoint sent,
+  void TakeObservations(const std::vector<TargetRef>& asked, TimePoint sent,
                         const Result<std::vector<Observation>>& answer);
   void TakeTarget(const Observation& observation, TimePoint sent);
   bool TakeSizing(Member& member, const Observation& observation, TimePoint sent);
@@ -158,6 +161,7 @@ class Fleet {
       channels_;  // by name and rehearsal
   bool frozen_ = false;
   uint64_t last_id_ = 0;
+  uint64_t last_sizing_ = 0;
   TimePoint next_resync_;
 };
 

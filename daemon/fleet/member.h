@@ -81,6 +81,7 @@ inline constexpr Millis kProven = std::chrono::seconds(30);
 
 // What is known of a target that has a capacity, and of what we wish of it.
 struct Sizing {
+  uint64_t id = 0;  // of two of one service, the later has another
   TargetAbilities abilities;
   int capacity = 0;   // as it is set: as observed last, or as it was accepted since
   bool ours = false;  // it was set by us, or we agreed to it: what differs then is somebody else's
@@ -102,6 +103,7 @@ struct Member {
   int desired = 0;
   bool known = true;       // `desired` was stored; else it is what is found
   bool observed = false;   // the provider has told what exists; nothing is done before
+  TimePoint seen;          // when it was asked for what was told last
   bool rehearsal = false;  // provider and gateways only record; capacity is what is observed
   bool leaving = false;    // removed from the configuration: drained, stopped, then dropped
   bool blind = false;      // lists that show it are another's now: drains last to the bound

@@ -1,5 +1,8 @@
 // What is observed of targets and their instances, and what that proves.
 #include <algorithm>
+#include <string_view>
+#include <unordered_map>
+#include <unordered_set>
 #include <utility>
 
 #include "daemon/fleet/fleet.h"
@@ -71,9 +74,7 @@ void Fleet::Observe(const std::vector<Member*>& members) {
     by_provider[member->provider].push_back({member->spec->name, member->spec->target});
   }
   for (auto& [provider, targets] : by_provider) {
-    std::vector<std::string> asked;
-    asked.reserve(targets.size());
-    for (const TargetRef& target : targets) asked.push_back(target.service);
+    std::vector<TargetRef> asked = targets;
     const TimePoint sent = options_.clock.Now();
     options_.courier.ToLoop([this, sent, provider = provider, asked = std::move(asked),
                              targets = std::move(targets)]() mutable {
@@ -87,28 +88,47 @@ void Fleet::Observe(const std::vector<Member*>& members) {
   }
 }
 
-void Fleet::TakeObservations(const std::vector<std::string>& asked, TimePoint sent,
+void Fleet::TakeObservations(const std::vector<TargetRef>& asked, TimePoint sent,
                              const Result<std::vector<Observation>>& answer) {
   const TimePoint now = options_.clock.Now();
   if (!answer.ok()) {
-    for (const std::string& service : asked) {
-      if (Member* member = FindMember(service)) member->problem = answer.error().message;
+    for (const TargetRef& target : asked) {
+      if (Member* member = FindMember(target.service)) member->problem = answer.error().message;
     }
     next_resync_ = std::min(next_resync_, now + std::chrono::seconds(1));
     return;
   }
-  for (const Observation& observation : *answer) TakeTarget(observation, sent);
+  std::unordered_map<std::string_view, const ProviderTarget*> targets;
+  for (const TargetRef& target : asked) targets.emplace(target.service, target.target.get());
+  for (const Observation& observation : *answer) {
+    const Member* const member = FindMember(observation.service);
+    const auto target = targets.find(observation.service);
+    // A reload in between has put another target in its place, and had that observed.
+    if (member == nullptr || target == targets.end() ||
+        member->spec->target.get() != target->second) {
+      continue;
+    }
+    TakeTarget(observation, sent);
+  }
   ReachFaultPoint(FaultPoint::kFirstObservation);
 }
 
+bool Fleet::IsAt(const std::string& service, const std::string& provider) const {
+  const Member* const member = Find(service);
+  return member != nullptr && member->spec->provider == provider;
+}
+
 void Fleet::OnTarget(const Observation& observation) {
-  TakeTarget(observation, options_.clock.Now());
+  const Member* const member = FindMember(observation.service);
+  // Not of a target whose place another one has taken since.
+  if (member != nullptr && member->observed) TakeTarget(observation, options_.clock.Now());
 }
 
 void Fleet::TakeTarget(const Observation& observation, TimePoint sent) {
   const TimePoint now = options_.clock.Now();
   Member* const member = FindMember(observation.service);
-  if (member == nullptr) return;
+  if (member == nullptr || sent < member->seen) return;  // a later one has come before
+  member->seen = sent;
   Touch(observation.service);
   if (!TakeSizing(*member, observation, sent)) {
     if (!member->observed) next_resync_ = std::min(next_resync_, now + kUnreadRetry);
@@ -119,10 +139,10 @@ void Fleet::TakeTarget(const Observation& observation, TimePoint sent) {
     TakeObservation(*member, observed, now);
   }
   const size_t found = member->instances.size() - stored;
+  std::unordered_set<std::string_view> present;
+  for (const ObservedInstance& observed : observation.instances) present.insert(observed.id);
   for (Instance& instance : member->instances) {
-    const bool there =
-        std::any_of(observation.instances.begin(), observation.instances.end(),
-                    [&](const ObservedInstance& observed) { return observed.id == instance.id; });
+    const bool there = present.contains(instance.id);
     // One only asked for may be on its way; everything else that is not there is gone.
     if (there || instance.phase == InstancePhase::kRequested) continue;
     if (instance.phase == InstancePhase::kStarting && member->observed && !member->sizing) continue;

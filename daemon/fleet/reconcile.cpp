@@ -134,7 +134,15 @@ class Pass {
         break;
       case InstancePhase::kStopping:
         if (StaysAfterAll(instance)) break;
-        if (instance.asked && now_ - *instance.asked >= kAskAgain) instance.asked.reset();
+        if (!instance.asked || now_ - *instance.asked < kAskAgain) break;
+        if (member_.sizing && IsSpared(member_, instance)) {
+          Note(instance.id +
+               " was not ended by its target, which has as many as it ought to: it "
+               "serves again");
+          Enter(instance, InstancePhase::kServing, now_);
+        } else {
+          instance.asked.reset();
+        }
         break;
     }
   }
@@ -270,10 +278,17 @@ class Pass {
     }
   }
 
+  // Its end is asked for at this moment.
+  [[nodiscard]] bool IsAskedFor(const Instance& instance) const {
+    const Sizing& sizing = *member_.sizing;
+    return sizing.busy && std::find(sizing.victims.begin(), sizing.victims.end(), instance.id) !=
+                              sizing.victims.end();
+  }
+
   // Its target protects it since, and was not asked to end it: another one goes instead.
   bool StaysAfterAll(Instance& instance) {
     if (!member_.sizing || instance.kept.empty() || instance.state == InstanceState::kStopping ||
-        (instance.phase == InstancePhase::kStopping && instance.asked)) {
+        (instance.phase == InstancePhase::kStopping && instance.asked) || IsAskedFor(instance)) {
       return false;
     }
     Note(instance.id + " is taken back: " + instance.kept);

@@ -43,6 +43,7 @@ bool Fleet::TakeSizing(Member& member, const Observation& observation, TimePoint
   if (observation.abilities.names_instances) return true;
   if (!member.sizing) {
     member.sizing = std::make_unique<Sizing>();
+    member.sizing->id = ++last_sizing_;
     member.sizing->capacity = *observation.capacity;
   }
   Sizing& sizing = *member.sizing;
@@ -58,6 +59,10 @@ bool Fleet::TakeSizing(Member& member, const Observation& observation, TimePoint
     const int fell = sizing.capacity - *observation.capacity;
     if (fell > 0 && fell == CountTaken(sizing, observation)) {
       sizing.capacity = *observation.capacity;
+    } else if (fell != 0 && !sizing.ours && *observation.capacity == sizing.wished) {
+      // Ours, though its answer was lost.
+      sizing.capacity = *observation.capacity;
+      sizing.ours = true;
     } else if (fell != 0) {
       TakeChange(member, *observation.capacity);
     } else if (sizing.ours && sent - sizing.answered >= kProven) {
@@ -88,12 +93,13 @@ void Fleet::TakeFault(Member& member, const Observation& observation) {
   if (!observation.fault && !observation.abilities.names_instances && !observation.capacity) {
     fault = "its provider does not tell its capacity";
   }
-  if (member.unread != fault) {
+  // Its wording may change with every look: how long it has lasted, when it is asked again.
+  if (member.unread.empty() != fault.empty()) {
     Note(member,
          fault.empty() ? "its target can be read again" : "its target cannot be read: " + fault);
-    if (member.problem == member.unread) member.problem.clear();
-    member.unread = fault;
   }
+  if (member.problem == member.unread) member.problem.clear();
+  member.unread = fault;
   if (!fault.empty()) member.problem = fault;
 }
 
@@ -103,7 +109,7 @@ void Fleet::TakeChange(Member& member, int capacity) {
   const std::string change = "its capacity was changed from " + std::to_string(sizing.capacity) +
                              " to " + std::to_string(capacity) + " by somebody else";
   const bool ours = std::exchange(sizing.ours, false) && !member.rehearsal;
-  const int draining = sizing.capacity - member.desired;
+  const int draining = sizing.abilities.ends_exactly ? CountDraining(member) : 0;
   sizing.capacity = capacity;
   sizing.wished = -1;  // even the same is another wish now
   switch (member.spec->owner) {
@@ -111,7 +117,7 @@ void Fleet::TakeChange(Member& member, int capacity) {
       return;  // as it ought to be
     case CapacityOwner::kShared:
       if (member.rehearsal || member.leaving) return;
-      member.desired = std::max(0, capacity - std::max(draining, 0));
+      member.desired = std::max(0, capacity - draining);
       Note(member, change + ": that holds (capacity: shared)");
       return;
     case CapacityOwner::kManaged:
@@ -146,17 +152,21 @@ void Fleet::Resize(Member& member, TimePoint now) {
     options_.counters.instances_started += static_cast<uint64_t>(wish->capacity - sizing.capacity);
   }
   options_.courier.ToLoop([this, provider = member.provider, wish = *std::move(wish),
+                           id = sizing.id,
                            target = TargetRef{member.spec->name, member.spec->target}] {
-    provider->SetCapacity(target, wish, [this, service = target.service, wish](Status answer) {
-      options_.courier.ToTick(
-          [this, service, wish, answer = std::move(answer)] { TakeResize(service, wish, answer); });
+    provider->SetCapacity(target, wish, [this, service = target.service, id, wish](Status answer) {
+      options_.courier.ToTick([this, service, id, wish, answer = std::move(answer)] {
+        const Member* const found = Find(service);
+        // Not of a target whose place another one has taken since.
+        if (found == nullptr || !found->sizing || found->sizing->id != id) return;
+        TakeResize(service, wish, answer);
+      });
     });
   });
 }
 
 void Fleet::TakeResize(const std::string& service, const CapacityWish& wish, const Status& answer) {
   Member* member = FindMember(service);
-  if (member == nullptr || !member->sizing) return;
   ReachFaultPoint(FaultPoint::kLaunchAnswered);
   const TimePoint now = options_.clock.Now();
   Sizing& sizing = *member->sizing;

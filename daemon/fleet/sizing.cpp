@@ -9,12 +9,6 @@ bool IsEnding(const Instance& instance) {
   return instance.state == InstanceState::kStopping || instance.state == InstanceState::kGone;
 }
 
-int CountDraining(const Member& member) {
-  return static_cast<int>(std::count_if(
-      member.instances.begin(), member.instances.end(),
-      [](const Instance& i) { return i.phase == InstancePhase::kDraining && !IsEnding(i); }));
-}
-
 // Those that stay. A rolling update may have more of them for a while than the capacity says.
 int CountStaying(const Member& member) {
   return static_cast<int>(
@@ -22,13 +16,15 @@ int CountStaying(const Member& member) {
                     [](const Instance& i) { return Counts(i) && !IsEnding(i); }));
 }
 
-// Of the capacity as it is set: what is not about to be given up.
+// Of the capacity as it is set: what is not about to be given up. For a victim that is asked for
+// once more the capacity has fallen before.
 int Kept(const Member& member) {
-  const auto leaving =
+  const auto leaving = static_cast<int>(
       std::count_if(member.instances.begin(), member.instances.end(), [](const Instance& i) {
         return i.phase == InstancePhase::kStopping && !i.asked && !IsEnding(i);
-      });
-  return member.sizing->capacity - CountDraining(member) - static_cast<int>(leaving);
+      }));
+  const int rest = member.sizing->capacity - CountDraining(member);
+  return rest - std::clamp(rest - CountStaying(member), 0, leaving);
 }
 
 bool IsOurs(const Member& member) {
@@ -56,6 +52,18 @@ bool HasWish(const Member& member) {
 }
 
 }  // namespace
+
+int CountDraining(const Member& member) {
+  return static_cast<int>(std::count_if(
+      member.instances.begin(), member.instances.end(),
+      [](const Instance& i) { return i.phase == InstancePhase::kDraining && !IsEnding(i); }));
+}
+
+bool IsSpared(const Member& member, const Instance& victim) {
+  const auto present = std::count_if(member.instances.begin(), member.instances.end(),
+                                     [](const Instance& i) { return !IsEnding(i); });
+  return !IsEnding(victim) && present <= member.sizing->capacity;
+}
 
 int Surplus(const Member& member) {
   if (!IsOurs(member) || !member.sizing->abilities.ends_exactly) return 0;

@@ -16,6 +16,12 @@ namespace autoscale {
 int Surplus(const Member& member);
 int Missing(const Member& member);
 
+// Those that drain and are not gone.
+int CountDraining(const Member& member);
+// Whether a victim that the target was asked to end is one of those that it keeps: it has no more
+// than its capacity, having ended another, or having had it raised again.
+bool IsSpared(const Member& member, const Instance& victim);
+
 // What the target is to be asked for now; absent: nothing, or not before retry_at.
 std::optional<CapacityWish> WishFor(const Member& member, TimePoint now);
 

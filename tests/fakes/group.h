@@ -35,6 +35,7 @@ class FakeGroup final : public Provider {
     services.push_back(target.service);
     if (error) return done(*error);
     capacity = wish.capacity;
+    if (is_slow) return done(Ok{});
     for (const std::string& id : wish.victims) instances.erase(id);
     Follow();
     done(Ok{});
@@ -67,6 +68,7 @@ class FakeGroup final : public Provider {
   std::optional<Error> shortage, fault, error;
   std::vector<std::string> history, intents, services;
   int observations = 0;
+  bool is_slow = false;  // takes a wish, and does nothing of it yet
   char next = 'a';
 };
 

@@ -301,6 +301,97 @@ TEST_F(SizingTest, ASharedCapacityFollowsWhoSetItLast) {
   EXPECT_EQ(group_.history, (Lines{"set 5"}));
 }
 
+TEST_F(SizingTest, AScaleInWhoseAnswerIsLostIsNobodyElsesChange) {
+  group_.abilities.ends_exactly = false;
+  Serve(8, CapacityOwner::kShared);
+  group_.error = Error{ErrorKind::kUnavailable, "timed out after 5s"};
+  Want(5);
+  ASSERT_FALSE(group_.history.empty());
+  group_.capacity = 5;  // it was done all the same
+  group_.Follow();
+  Wait(seconds(6));
+  EXPECT_EQ(Web().desired, 5);
+  group_.error.reset();
+  Wait(seconds(30));
+  EXPECT_EQ(group_.capacity, 5);
+  EXPECT_FALSE(WasTold("by somebody else"));
+}
+
+TEST_F(SizingTest, WhatSomebodySetsWhileItIsBlockedHoldsAsItIs) {
+  group_.abilities.ends_exactly = false;
+  Serve(8, CapacityOwner::kShared);
+  group_.blocked = "a rollout is under way";
+  Wait(seconds(6));
+  Want(5);
+  group_.capacity = 9;
+  group_.Follow();
+  Wait(seconds(6));
+  EXPECT_EQ(Web().desired, 9);
+}
+
+TEST_F(SizingTest, AVictimThatItsTargetKeepsServesAgain) {
+  Serve(3);
+  group_.is_slow = true;
+  Want(2);
+  Wait(seconds(2));
+  ASSERT_EQ(group_.history, (Lines{"set 2 -c"}));
+  group_.instances.erase("b");  // in its place
+  Wait(seconds(6));
+  ASSERT_EQ(CapacityOf(Web()).ready, 1);
+  Wait(seconds(40));
+  EXPECT_EQ(CapacityOf(Web()).ready, 2);
+  EXPECT_EQ(gateway_.history.back(), "publish :a :c");
+  EXPECT_EQ(group_.history.size(), 1u);
+}
+
+TEST_F(SizingTest, AVictimThatIsLongInEndingStaysOut) {
+  Serve(3);
+  group_.is_slow = true;
+  Want(2);
+  Wait(seconds(50));  // three are there, two ought to be
+  EXPECT_EQ(CapacityOf(Web()).ready, 2);
+  EXPECT_EQ(gateway_.history.back(), "publish :a :b");
+}
+
+TEST_F(SizingTest, WhatIsToldOfAFormerTargetSaysNothingOfThePresentOne) {
+  Serve(3);
+  const Observation late = group_.See("web");
+  auto spec = Spec();
+  spec->target = std::make_shared<GroupTarget>("other");
+  group_.capacity = 6;
+  group_.Follow();
+  fleet_->Put(spec, 3, {});
+  fleet_->OnTarget(late);  // before the other one is known
+  Wait(seconds(6));
+  EXPECT_EQ(Web().desired, 6);
+  EXPECT_EQ(group_.history, Lines{});
+  EXPECT_FALSE(fleet_->IsAt("web", "another"));
+  EXPECT_TRUE(fleet_->IsAt("web", "group"));
+}
+
+TEST_F(SizingTest, AFaultWhoseWordingChangesIsToldOnce) {
+  Serve(2);
+  for (int i = 0; i < 4; ++i) {
+    group_.fault = Error{ErrorKind::kUnavailable, "not asked again for " + std::to_string(i) + "s"};
+    Wait(seconds(6));
+  }
+  EXPECT_EQ(Web().problem, "not asked again for 3s");
+  EXPECT_EQ(std::count_if(notes_.begin(), notes_.end(),
+                          [](const std::string& note) {
+                            return note.find("cannot be read") != std::string::npos;
+                          }),
+            1);
+}
+
+TEST_F(SizingTest, OneThatWasNeverSeenIsRemovedAtOnce) {
+  group_.fault = Error{ErrorKind::kInvalid, "there is no such group"};
+  fleet_->Put(Spec(), 2, {});
+  Wait(seconds(1));
+  fleet_->Remove("web");
+  EXPECT_EQ(fleet_->TakeLeft(), Lines{"web"});
+  EXPECT_EQ(fleet_->Find("web"), nullptr);
+}
+
 TEST_F(SizingTest, AnExternalCapacityIsFollowedAndNeverSet) {
   Serve(2, CapacityOwner::kExternal);
   Want(9);
