@@ -144,6 +144,7 @@ class Controller final : public ControlSurface {
   void Replace(ServiceSpec spec, ReloadReport& report);
   Result<ReloadReport> ReplaceAll(std::vector<ServiceSpec> specs, bool may_remove_all);
   Service* FindService(const std::string& name);
+  [[nodiscard]] std::optional<Error> FindMoved(const std::vector<ServiceSpec>& specs) const;
   [[nodiscard]] std::optional<Error> FindUnknownAdapter(
       const std::vector<ServiceSpec>& specs) const;
   [[nodiscard]] std::optional<Error> FindTakenUpstream(const std::vector<ServiceSpec>& specs) const;

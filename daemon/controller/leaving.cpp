@@ -16,6 +16,7 @@ std::string EncodeLeaving(const ServiceSpec& spec) {
     gateways.push_back({{"gateway", use.gateway}, {"upstream", use.upstream}});
   }
   return nlohmann::json{{"provider", spec.provider},
+                        {"has_capacity", spec.target && spec.target->has_capacity()},
                         {"drain_timeout_ms", spec.drain_timeout.count()},
                         {"gateways", std::move(gateways)}}
       .dump();
@@ -44,6 +45,11 @@ Result<ServiceSpec> DecodeLeaving(const std::string& name, std::string_view text
     spec.gateways.push_back({.gateway = use["gateway"], .upstream = use["upstream"]});
   }
   return spec;
+}
+
+bool LeavesItsTarget(std::string_view text) {
+  const auto json = nlohmann::json::parse(text, nullptr, false);
+  return json.is_object() && json.contains("has_capacity") && json["has_capacity"] == true;
 }
 
 ServiceSpec FormerUpstream(const ServiceSpec& spec, const GatewayUse& dropped) {

@@ -15,6 +15,10 @@ namespace autoscale {
 std::string EncodeLeaving(const ServiceSpec& spec);
 Result<ServiceSpec> DecodeLeaving(const std::string& name, std::string_view text);
 
+// Whether what is stored is of a target that has a capacity: there is nothing to be ended, and it
+// and its lists stay as they are.
+bool LeavesItsTarget(std::string_view text);
+
 // A service of one list alone, which `spec` does not publish any more and which is to be emptied.
 ServiceSpec FormerUpstream(const ServiceSpec& spec, const GatewayUse& dropped);
 // The configured service behind such a name, or the name itself.

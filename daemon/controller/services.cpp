@@ -107,6 +107,11 @@ void Controller::TakeUp(std::shared_ptr<const ServiceSpec> spec, StoredService s
 // A removal that the end of the last daemon interrupted goes on; a service that has come back since
 // stays, without what it does not publish any more.
 void Controller::TakeUpRemoval(const ServiceRow& row, std::vector<InstanceRow> instances) {
+  if (LeavesItsTarget(row.leaving) && FindService(row.name) == nullptr) {
+    LogInfo("removed: its target is left as it is", {{"service", row.name}});
+    batch_.removed_services.push_back(row.name);
+    return;
+  }
   auto spec = DecodeLeaving(row.name, row.leaving);
   if (spec.ok() && !options_.fleet.HasProvider(spec->provider) && !spec->provider.empty()) {
     spec = Error{ErrorKind::kNotFound, "there is no provider '" + spec->provider + "'"};

@@ -37,6 +37,34 @@ TEST_F(HttpTargetTest, KilledWhileAChangeIsAnsweredItGoesOnFromWhatIs) {
   EXPECT_EQ(manager_.undrained(), 0);
 }
 
+TEST_F(HttpTargetTest, AReloadMovesNoServiceToAnotherProvider) {
+  manager_.Resize(2);
+  Load(2);
+  rig_.Start();
+  Await(2);
+  rig_.WriteService("web", "return hold()\n");  // of processes
+  const DaemonRig::Ended reload = rig_.Ctl({"reload"});
+  EXPECT_EQ(reload.code, 1);
+  EXPECT_TRUE(Says(reload.err, {"web.yaml:1: service 'web' moves from provider http to process: "
+                                "take it out, reload, and put it back"}));
+  EXPECT_TRUE(IsAt(2));
+  EXPECT_TRUE(rig_.Backends().empty());
+}
+
+TEST_F(HttpTargetTest, ARemovalThatIsInterruptedLeavesTheTargetAsItIs) {
+  manager_.Resize(3);
+  Load(3);
+  rig_.Start();
+  Await(3);
+  rig_.Write("services.d/web.yaml", "services: []\n");
+  EXPECT_EQ(rig_.Ctl({"reload", "--remove-all"}).code, 0);
+  EXPECT_EQ(rig_.End(SIGKILL), 128 + SIGKILL);
+  rig_.Start();
+  ASSERT_TRUE(Eventually([&] { return rig_.Ctl({"status"}).code == 0; }));
+  EXPECT_EQ(manager_.Ports().size(), 3u);
+  EXPECT_EQ(gateway_.Serving("web"), manager_.Ports());
+}
+
 TEST_F(HttpTargetTest, WhatSomebodyElseSetsIsSetBackAndTold) {
   manager_.Resize(2);
   Load(2);
