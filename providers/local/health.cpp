@@ -61,12 +61,13 @@ class TcpCheck : public std::enable_shared_from_this<TcpCheck> {
       : loop_(loop), owner_(std::move(owner)), done_(std::move(done)) {}
 
   void Start(const std::string& host, int port, Millis timeout) {
-    fd_ = UniqueFd(socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
-    sockaddr_in address{};
-    address.sin_family = AF_INET;
-    address.sin_port = htons(static_cast<uint16_t>(port));
-    inet_pton(AF_INET, host.c_str(), &address.sin_addr);
-    if (!fd_ || (connect(fd_.get(), reinterpret_cast<sockaddr*>(&address), sizeof address) != 0 &&
+    sockaddr_storage address{};
+    const socklen_t size = Read(host, port, address);
+    errno = EAFNOSUPPORT;  // of an address that is none
+    if (size > 0) {
+      fd_ = UniqueFd(socket(address.ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
+    }
+    if (!fd_ || (connect(fd_.get(), reinterpret_cast<sockaddr*>(&address), size) != 0 &&
                  errno != EINPROGRESS)) {
       loop_.Post([self = shared_from_this(), fault = errno] { self->Settle(fault); });
       return;
@@ -77,6 +78,21 @@ class TcpCheck : public std::enable_shared_from_this<TcpCheck> {
   }
 
  private:
+  // "10.0.0.1" or "[fd00::1]"; its size, 0 when it is neither.
+  static socklen_t Read(const std::string& host, int port, sockaddr_storage& address) {
+    if (host.starts_with('[') && host.ends_with(']')) {
+      auto& v6 = reinterpret_cast<sockaddr_in6&>(address);
+      v6.sin6_family = AF_INET6;
+      v6.sin6_port = htons(static_cast<uint16_t>(port));
+      const std::string bare = host.substr(1, host.size() - 2);
+      return inet_pton(AF_INET6, bare.c_str(), &v6.sin6_addr) == 1 ? sizeof v6 : 0;
+    }
+    auto& v4 = reinterpret_cast<sockaddr_in&>(address);
+    v4.sin_family = AF_INET;
+    v4.sin_port = htons(static_cast<uint16_t>(port));
+    return inet_pton(AF_INET, host.c_str(), &v4.sin_addr) == 1 ? sizeof v4 : 0;
+  }
+
   void Connected() {
     int fault = 0;
     socklen_t size = sizeof fault;
@@ -87,11 +103,11 @@ class TcpCheck : public std::enable_shared_from_this<TcpCheck> {
 
   // Loopback lets a socket meet itself when the kernel picks the very port it dials.
   [[nodiscard]] bool IsConnectedToItself() const {
-    sockaddr_in mine{}, theirs{};
+    sockaddr_storage mine{}, theirs{};
     socklen_t mine_size = sizeof mine, theirs_size = sizeof theirs;
     return getsockname(fd_.get(), reinterpret_cast<sockaddr*>(&mine), &mine_size) == 0 &&
            getpeername(fd_.get(), reinterpret_cast<sockaddr*>(&theirs), &theirs_size) == 0 &&
-           mine.sin_port == theirs.sin_port && mine.sin_addr.s_addr == theirs.sin_addr.s_addr;
+           mine_size == theirs_size && std::memcmp(&mine, &theirs, mine_size) == 0;
   }
 
   void Settle(int fault) {

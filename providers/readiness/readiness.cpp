@@ -35,14 +35,16 @@ std::pair<std::string, int> Split(const std::string& endpoint) {
   return {endpoint.substr(0, colon), fault == std::errc() && stop == end ? port : 0};
 }
 
-// One instance that its target calls ready.
+// One instance that its target has called ready.
 struct Probe {
-  ObservedInstance told;  // by the target
+  ObservedInstance told;  // by the target, last
+  std::string endpoint;   // that is asked
   std::unique_ptr<HealthWatch> watch;
 };
 
 ObservedInstance Judged(const Probe& probe) {
   ObservedInstance judged = probe.told;
+  if (judged.state != InstanceState::kReady) return judged;  // by its target's word
   switch (probe.watch->verdict()) {
     case HealthWatch::Verdict::kHealthy:
       return judged;
@@ -139,9 +141,13 @@ class ReadinessProvider final : public Provider {
     ProbedService& service = found->second;
     std::set<std::string> present;
     for (ObservedInstance& instance : observation.instances) {
-      if (instance.state != InstanceState::kReady) continue;
       present.insert(instance.id);
-      JudgeOne(observation.service, service, instance);
+      if (instance.state == InstanceState::kReady) {
+        JudgeOne(observation.service, service, instance);
+      } else if (const auto known = service.probes.find(instance.id);
+                 known != service.probes.end()) {
+        known->second.told = instance;  // what was found out counts when it is ready again
+      }
     }
     std::erase_if(service.probes,
                   [&present](const auto& entry) { return !present.contains(entry.first); });
@@ -156,12 +162,15 @@ class ReadinessProvider final : public Provider {
       return;
     }
     Probe& probe = service.probes[instance.id];
-    const bool moved = probe.watch && probe.told.endpoint != instance.endpoint;
+    const bool moved = probe.watch && probe.endpoint != instance.endpoint;
     probe.told = instance;
     if (!probe.watch || moved) {
-      // Those that are there when we come may have served before: they do until they fail.
-      const auto verdict =
-          service.seen ? HealthWatch::Verdict::kUnknown : HealthWatch::Verdict::kHealthy;
+      // Those that are there when we come may have served before: they do until they fail. One that
+      // has served and is elsewhere now has to pass there first.
+      using Verdict = HealthWatch::Verdict;
+      auto verdict = service.seen ? Verdict::kUnknown : Verdict::kHealthy;
+      if (moved && probe.watch->verdict() != Verdict::kUnknown) verdict = Verdict::kUnhealthy;
+      probe.endpoint = instance.endpoint;
       probe.watch = std::make_unique<HealthWatch>(
           loop_, http_, host, port, verdict, [this, name, id = instance.id] { Report(name, id); });
       probe.watch->Follow(service.options);

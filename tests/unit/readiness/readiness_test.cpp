@@ -149,6 +149,29 @@ TEST_F(ReadinessTest, WhatTheTargetCallsNotReadyIsNotAsked) {
   EXPECT_EQ(seen.at(2).detail, "readiness: it has no address that could be asked");
 }
 
+TEST_F(ReadinessTest, AFlapOfTheTargetsOwnCheckForgetsNoVerdict) {
+  const auto target = Parse(kToken);
+  Has({"i-1"});
+  server_.Answer("/v1/completions", R"({"text": "a"})");
+  Observe(target);
+  server_.Answer("/v1/completions", "hangs", 500);
+  Await(InstanceState::kUnready);
+  targets_->observation.instances[0].state = InstanceState::kUnready;
+  EXPECT_EQ(Observe(target).at(0).state, InstanceState::kUnready);
+  targets_->observation.instances[0].state = InstanceState::kReady;
+  EXPECT_EQ(Observe(target).at(0).state, InstanceState::kUnready);  // not "starting"
+}
+
+TEST_F(ReadinessTest, AConnectionIsMadeToTheInstanceAndNobodyElse) {
+  const auto target = Parse("readiness: {tcp: true, interval: 50ms, unhealthy_after: 1}");
+  Has({"i-1"});
+  // Nobody listens there; on all of this machine's IPv4 addresses somebody does.
+  targets_->observation.instances[0].endpoint = "[::1]:" + std::to_string(server_.port());
+  Observe(target);
+  EXPECT_TRUE(Await(InstanceState::kUnready).detail.starts_with("readiness: connecting: "));
+  EXPECT_EQ(server_.connections(), 0);
+}
+
 TEST_F(ReadinessTest, ChangesThatTheTargetReportsAreJudgedToo) {
   const auto target = Parse(kToken);
   Has({});
