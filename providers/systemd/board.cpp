@@ -19,7 +19,7 @@ UnitBoard::UnitBoard(EventLoop& loop, std::unique_ptr<UnitBus> bus, Listener lis
   bus_->SetListener(
       {.changed =
            [this](const std::string& unit) {
-             if (!unit.empty() && !units_.contains(unit) && !patterns_.contains(PatternOf(unit)) &&
+             if (!unit.empty() && !units_.contains(unit) && !patterns_.contains(unit) &&
                  !patterns_.contains(PatternOfTemplate(unit))) {
                return;
              }

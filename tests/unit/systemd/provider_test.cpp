@@ -330,7 +330,7 @@ TEST_F(SystemdProviderTest, AListOfBeforeAStartSaysNothingOfIt) {
   systemd_.Run("web@9.service");  // so that a list is asked for
   EXPECT_FALSE(Until([&] { return seen; }, Millis(50)));
   EXPECT_TRUE(Launch({"a"})[0].ok());
-  systemd_.LetListsGo();
+  systemd_.LetGo();
   ASSERT_TRUE(Until([&] { return seen; }));
   ASSERT_TRUE(Await("a", InstanceState::kReady));
   EXPECT_EQ(ends_, 0);
@@ -381,6 +381,21 @@ TEST_F(SystemdProviderTest, UnitsOfATemplateThatIsNotMeantAnyMoreStayUntilTheyAr
   EXPECT_EQ(Ids(Observe()), Names{"a"});
   Launch({"b"});
   EXPECT_EQ(systemd_.Asked("start " + Unit(1)), 1);
+  EXPECT_TRUE(Terminate({"a"})[0].ok());
+  ASSERT_TRUE(Await("a", InstanceState::kGone));
+}
+
+TEST_F(SystemdProviderTest, UnitsOfAnEscapedNameAreFound) {
+  target_->unit = *UnitTemplate::Parse("web\\x2dapi@.service");
+  systemd_.Run(Unit(1));
+  const std::string id = UnitStem(Unit(1));
+  EXPECT_EQ(Ids(Observe()), Names{id});
+  Launch({"a"});
+  ASSERT_TRUE(Await("a", InstanceState::kReady));
+  target_ = std::make_shared<SystemdTarget>(*target_);
+  target_->unit = *UnitTemplate::Parse("shop@.service");  // then each is listed by its name
+  Settle();
+  EXPECT_EQ(ends_, 0);
   EXPECT_TRUE(Terminate({"a"})[0].ok());
   ASSERT_TRUE(Await("a", InstanceState::kGone));
 }
