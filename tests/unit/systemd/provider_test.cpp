@@ -217,6 +217,24 @@ TEST_F(SystemdProviderTest, AUnitThatSystemdStartsAgainIsFollowed) {
   EXPECT_EQ(systemd_.history, Names{"start " + Unit(0)});
 }
 
+TEST_F(SystemdProviderTest, OneThatFailsWhileItsLastEndIsReadIsGoneAllTheSame) {
+  Observe();
+  Launch({"a"});
+  ASSERT_TRUE(Await("a", InstanceState::kReady));
+  systemd_.holds_ends = true;
+  systemd_.Set(Unit(0), "activating", "auto-restart");
+  ASSERT_TRUE(Until([&] { return systemd_.reads == 1; }));
+  systemd_.Fail(Unit(0), {.result = "exit-code", .code = CLD_EXITED, .status = 1});
+  Settle();
+  EXPECT_EQ(systemd_.reads, 1);
+  systemd_.holds_ends = false;
+  const int listed = systemd_.lists;
+  systemd_.LetGo();
+  ASSERT_TRUE(Await("a", InstanceState::kGone));
+  EXPECT_EQ(told_["a"].detail, "exited with status 1");
+  EXPECT_EQ(systemd_.lists, listed) << "no other list is waited for";
+}
+
 TEST_F(SystemdProviderTest, WhoIgnoresTheStopIsKilledAfterTheBound) {
   target_->stop_timeout = Millis(100);
   Observe();
