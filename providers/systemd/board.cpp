@@ -56,6 +56,10 @@ void UnitBoard::List() {
     again_ = true;
     return;
   }
+  if (patterns_.empty()) {  // which the manager would take for all units
+    units_.clear();
+    return;
+  }
   listing_ = true;
   bus_->List({patterns_.begin(), patterns_.end()},
              [this, alive = std::weak_ptr<int>(alive_),
