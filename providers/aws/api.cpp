@@ -165,7 +165,7 @@ void Api::Receive(const SeriesPtr& series, const AccessKeys& keys, Result<HttpRe
     const bool timed_out = IsTimeout(error);
     return Retry(series, timed_out, std::move(error));
   }
-  breaker_.Answered(origin);
+  breaker_.Answered(origin, clocks_.steady());
   if (answer->status != 200) return Refused(series, keys, *answer);
   rate_.Succeeded();
   quota_.GiveBack(series->paid);
