@@ -40,6 +40,20 @@ std::optional<Error> HttpBreaker::Refuse(const std::string& origin, Time now) {
   return std::nullopt;
 }
 
+bool HttpBreaker::IsThrottling(const Origin& state, Time now) {
+  return state.last && state.failures < kFailures && state.closed_until > now;
+}
+
+void HttpBreaker::Answered(const std::string& origin, Time now) {
+  const auto found = origins_.find(origin);
+  if (found == origins_.end()) return;
+  if (IsThrottling(found->second, now)) {
+    found->second.failures = 0;
+  } else {
+    origins_.erase(found);
+  }
+}
+
 void HttpBreaker::Failed(const std::string& origin, Time now, const Error& error) {
   Origin& state = origins_[origin];
   if (state.failures < kFailures && ++state.failures == kFailures) {
@@ -49,7 +63,10 @@ void HttpBreaker::Failed(const std::string& origin, Time now, const Error& error
 }
 
 void HttpBreaker::Throttled(const std::string& origin, Time now, const Error& error) {
-  origins_[origin] = {.failures = 0, .closed_until = now + error.retry_after, .last = error};
+  Origin& state = origins_[origin];
+  const Time until = now + error.retry_after;
+  if (IsThrottling(state, now) && state.closed_until >= until) return;
+  state = {.failures = 0, .closed_until = until, .last = error};
 }
 
 }  // namespace autoscale

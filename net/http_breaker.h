@@ -19,7 +19,8 @@ class HttpBreaker {
 
   // Why nothing is to be sent there now; absent: go on, and tell what comes of it.
   std::optional<Error> Refuse(const std::string& origin, Time now);
-  void Answered(const std::string& origin) { origins_.erase(origin); }
+  // Well or not; how long it wants to be left alone holds all the same.
+  void Answered(const std::string& origin, Time now);
   void Failed(const std::string& origin, Time now, const Error& error);
   void Throttled(const std::string& origin, Time now, const Error& error);
 
@@ -29,6 +30,8 @@ class HttpBreaker {
     Time closed_until{};
     std::optional<Error> last;  // while it is left alone
   };
+  // Whether it has said so itself, and that still lasts.
+  static bool IsThrottling(const Origin& state, Time now);
   Millis Rest(int failures);
   std::map<std::string, Origin> origins_;  // those with which something is wrong
   std::minstd_rand random_{std::random_device{}()};

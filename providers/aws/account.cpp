@@ -70,6 +70,7 @@ void Account::ReadGroup(const std::string& name, const ApiEffort& effort, TakeGr
 }
 
 void Account::Flush() {
+  Forget();
   auto wanted = std::exchange(wanted_, {});
   while (!wanted.empty()) {
     auto reading = std::make_shared<Reading>();

@@ -76,15 +76,17 @@ void Api::After(Millis pause, const SeriesPtr& series, void (Api::*next)(const S
 
 void Api::Begin(const SeriesPtr& series) {
   ++series->tries;
-  const Millis pause = rate_.Reserve(clocks_.steady());
+  // Its turn has to leave it some time: else it would only tell of our own haste.
+  const Millis longest = LeftOf(*series) - series->call.effort.timeout / 10;
+  const auto pause = rate_.Reserve(clocks_.steady(), std::max(longest, Millis(0)));
   if (pause == Millis(0)) return Authorize(series);
-  if (pause >= LeftOf(*series)) {
+  if (!pause) {
     return series->Fail(
         {ErrorKind::kThrottled, "not asked: too many calls wait already, at " +
                                     std::to_string(static_cast<int>(rate_.per_second())) +
                                     " a second that AWS lets through"});
   }
-  After(pause, series, &Api::Authorize);
+  After(*pause, series, &Api::Authorize);
 }
 
 void Api::Authorize(const SeriesPtr& series) {
@@ -134,11 +136,17 @@ HttpRequest Api::Signed(const ApiCall& call, const AccessKeys& keys) const {
 
 void Api::Transmit(const SeriesPtr& series, const AccessKeys& keys) {
   const ApiCall& call = series->call;
+  const Millis left = LeftOf(*series);
+  if (left <= Millis(0)) {  // which says nothing of the server
+    return series->Fail({ErrorKind::kUnavailable, "timed out after " +
+                                                      ShownDuration(call.effort.Budget()) +
+                                                      ", waiting for its turn or for keys"});
+  }
   const std::string origin(UrlOrigin(UrlOf(call.to)));
   if (auto error = breaker_.Refuse(origin, clocks_.steady()))
     return series->Fail(*std::move(error));
   HttpRequest request = Signed(call, keys);
-  request.timeout = std::max(std::min(call.effort.timeout, LeftOf(*series)), Millis(1));
+  request.timeout = std::min(call.effort.timeout, left);
   // Over a connection of before curl would send it again by itself when that ends unanswered.
   request.keep_alive = call.is_repeatable;
   http_.Send(std::move(request),
@@ -157,7 +165,7 @@ void Api::Receive(const SeriesPtr& series, const AccessKeys& keys, Result<HttpRe
     const bool timed_out = IsTimeout(error);
     return Retry(series, timed_out, std::move(error));
   }
-  breaker_.Answered(origin);
+  breaker_.Answered(origin, clocks_.steady());
   if (answer->status != 200) return Refused(series, keys, *answer);
   rate_.Succeeded();
   quota_.GiveBack(series->paid);

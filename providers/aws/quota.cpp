@@ -32,22 +32,26 @@ Millis BackoffOf(int retry, double share, Millis first) {
 void CallRate::Fill(Time now) {
   if (filled_ != Time{} && now > filled_) {
     const std::chrono::duration<double> passed = now - filled_;
-    places_ = std::min(rate_, places_ + passed.count() * rate_);
+    // One whole place at the least: else the slowest rate would let nobody go at once.
+    places_ = std::min(std::max(rate_, 1.0), places_ + passed.count() * rate_);
   }
   filled_ = std::max(filled_, now);
 }
 
-Millis CallRate::Reserve(Time now) {
+std::optional<Millis> CallRate::Reserve(Time now, Millis longest) {
   Fill(now);
+  const double missing = std::max(0.0, 1 - places_);
+  const Millis wait(static_cast<int64_t>(std::ceil(missing / rate_ * 1000)));
+  if (wait > longest) return std::nullopt;
   places_ -= 1;
-  if (places_ >= 0) return Millis(0);
-  return Millis(static_cast<int64_t>(std::ceil(-places_ / rate_ * 1000)));
+  return wait;
 }
 
 void CallRate::Throttled(Time now) {
   Fill(now);
+  const double before = rate_;
   rate_ = std::max(kLeast, rate_ / 2);
-  places_ = std::min(places_, 0.0);
+  places_ = std::min(places_, 0.0) * (rate_ / before);
 }
 
 void CallRate::Succeeded() { rate_ = std::min(kMost, rate_ * (1 + kRecovery)); }

@@ -4,6 +4,7 @@
 #pragma once
 
 #include <chrono>
+#include <optional>
 
 #include "engine/model/time.h"
 
@@ -37,8 +38,10 @@ class CallRate {
   static constexpr double kMost = 20;  // a second; a burst may be as large
   static constexpr double kLeast = 0.5;
 
-  // How long to wait before the next call, which this takes a place for; 0: go on.
-  Millis Reserve(Time now);
+  // How long to wait before the next call, which this takes a place for; 0: go on. Nothing, and no
+  // place taken, when that is more than `longest`.
+  std::optional<Millis> Reserve(Time now, Millis longest);
+  // Whoever waits already waits no longer for it.
   void Throttled(Time now);
   void Succeeded();
   [[nodiscard]] double per_second() const { return rate_; }

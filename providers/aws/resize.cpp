@@ -65,8 +65,8 @@ class Resizing : public std::enable_shared_from_this<Resizing> {
                                              " now, not " + std::to_string(wish_.seen) +
                                              ": somebody else changed it"};
     }
-    if (surplus_ < 0) return FaultInGrowth(group);
-    return FaultInShrinking(group);
+    auto fault = surplus_ < 0 ? FaultInGrowth(group) : FaultInShrinking(group);
+    return fault ? fault : FaultInEnding(group);
   }
 
   std::optional<Error> FaultInGrowth(const Group& group) const {
@@ -77,15 +77,23 @@ class Resizing : public std::enable_shared_from_this<Resizing> {
 
   std::optional<Error> FaultInShrinking(const Group& group) const {
     if (surplus_ > 0 && wish_.capacity < group.min) return OutOfRange(group);
-    if (group.IsSuspended("Terminate")) return Blocked("its process Terminate is suspended");
-    for (const std::string& id : victims_) {
-      if (group.Find(id)->is_protected) return Blocked(id + " is protected from scale-in");
-    }
     // More are to go than are named: fine while they have not come; else AWS would choose.
     const auto named = static_cast<int>(victims_.size());
     if (surplus_ > named && CountPresent(group) - named > wish_.capacity) {
       return Error{ErrorKind::kConflict,
                    "it has instances that were not known when this was decided"};
+    }
+    return std::nullopt;
+  }
+
+  // A growing wish may name victims, too: others come in their place.
+  std::optional<Error> FaultInEnding(const Group& group) const {
+    const bool ends = surplus_ > 0 || !victims_.empty();
+    if (ends && group.IsSuspended("Terminate")) {
+      return Blocked("its process Terminate is suspended");
+    }
+    for (const std::string& id : victims_) {
+      if (group.Find(id)->is_protected) return Blocked(id + " is protected from scale-in");
     }
     return std::nullopt;
   }

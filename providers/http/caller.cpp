@@ -166,7 +166,7 @@ void HttpCaller::Receive(const std::shared_ptr<Exchange>& exchange, const HttpAu
     if (again) breaker_.Failed(exchange->origin, options_.now(), answer.error());
     return exchange->done({std::move(answer).error(), again});
   }
-  breaker_.Answered(exchange->origin);
+  breaker_.Answered(exchange->origin, options_.now());
   const bool first = !exchange->refused;
   if (answer->status == 401 && first && exchange->access->auth != HttpAccess::Auth::kNone) {
     exchange->refused = used;

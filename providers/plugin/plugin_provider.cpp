@@ -28,6 +28,8 @@ struct Known {
   std::string identity;
   std::optional<Error> fault;  // its options cannot be used
   Clock::time_point seen;
+  int wishes = 0;        // on their way to the plugin
+  uint64_t wish_at = 0;  // the number of the last one
 };
 
 // One round of questions.
@@ -52,6 +54,10 @@ class PluginProvider final : public Provider {
 
  private:
   void LookAgain();
+  void ForgetOld();
+  // Whether a wish for it is on its way, or was begun after so many.
+  [[nodiscard]] bool IsOvertaken(const std::string& service, uint64_t wishes) const;
+  void EndWish(const std::string& service);
   void Begin(const std::shared_ptr<Round>& round);
   void Validate(const std::shared_ptr<Round>& round, PluginChannel& channel);
   void TakeVerdicts(const std::shared_ptr<Round>& round, const v1::ValidateRequest& asked,
@@ -73,6 +79,7 @@ class PluginProvider final : public Provider {
   TargetListener listener_;
   std::map<std::string, Known> known_;         // by service
   std::map<std::string, std::string> owners_;  // services by identity; one may be gone since
+  uint64_t wishes_ = 0;                        // begun so far, of all services
   std::shared_ptr<int> alive_ = std::make_shared<int>();
 };
 
@@ -96,7 +103,9 @@ TargetPtr PluginProvider::Remember(const TargetRef& ref) {
   auto target = std::dynamic_pointer_cast<const PluginTarget>(ref.target);
   if (!target) return nullptr;
   Known& known = known_[ref.service];
-  if (!known.target || known.target->text != target->text) known = {};
+  if (!known.target || known.target->text != target->text) {
+    known = {.wishes = known.wishes, .wish_at = known.wish_at};
+  }
   known.target = target;
   known.seen = Clock::now();
   return target;
@@ -121,9 +130,13 @@ void PluginProvider::Observe(std::vector<TargetRef> targets, Observations done) 
     if (Remember(ref)) continue;
     observation.fault = Error{ErrorKind::kInternal, "not a target of plugin " + plugin_.name()};
   }
+  ForgetOld();
+  Begin(round);
+}
+
+void PluginProvider::ForgetOld() {
   const auto now = Clock::now();
   std::erase_if(known_, [now](const auto& entry) { return now - entry.second.seen > kForgotten; });
-  Begin(round);
 }
 
 void PluginProvider::Begin(const std::shared_ptr<Round>& round) {
@@ -267,16 +280,25 @@ void PluginProvider::Finish(const std::shared_ptr<Round>& round) {
 
 // Its services were held while it did not run.
 void PluginProvider::LookAgain() {
+  ForgetOld();
   auto round = std::make_shared<Round>();
   for (const auto& [service, known] : known_) {
     round->targets.push_back({service, known.target});
     round->seen[service].service = service;
   }
-  round->done = [this](const Result<std::vector<Observation>>& answer) {
+  round->done = [this, begun = wishes_](const Result<std::vector<Observation>>& answer) {
     if (!answer.ok() || !listener_) return;
-    for (const Observation& observation : *answer) listener_(observation);
+    for (const Observation& observation : *answer) {
+      // Our own change must not look like somebody else's. It is observed again soon.
+      if (!IsOvertaken(observation.service, begun)) listener_(observation);
+    }
   };
   if (!round->targets.empty()) Begin(round);
+}
+
+bool PluginProvider::IsOvertaken(const std::string& service, uint64_t wishes) const {
+  const auto known = known_.find(service);
+  return known != known_.end() && (known->second.wishes > 0 || known->second.wish_at > wishes);
 }
 
 // --- SetCapacity ---
@@ -287,6 +309,13 @@ void PluginProvider::SetCapacity(TargetRef ref, CapacityWish wish,
   if (!target) {
     return done(Error{ErrorKind::kInternal, "not a target of plugin " + plugin_.name()});
   }
+  Known& known = known_[ref.service];
+  ++known.wishes;
+  known.wish_at = ++wishes_;
+  done = [this, service = ref.service, done = std::move(done)](Status status) {
+    EndWish(service);
+    done(std::move(status));
+  };
   v1::SetCapacityRequest request;
   *request.mutable_target() = ToWire(ref.service, *target);
   request.set_capacity(wish.capacity);
@@ -303,6 +332,11 @@ void PluginProvider::SetCapacity(TargetRef ref, CapacityWish wish,
                                   done(Within(answer.error(), "SetCapacity"));
                                 }));
       }));
+}
+
+void PluginProvider::EndWish(const std::string& service) {
+  const auto known = known_.find(service);
+  if (known != known_.end() && known->second.wishes > 0) --known->second.wishes;
 }
 
 }  // namespace

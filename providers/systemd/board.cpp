@@ -19,7 +19,7 @@ UnitBoard::UnitBoard(EventLoop& loop, std::unique_ptr<UnitBus> bus, Listener lis
   bus_->SetListener(
       {.changed =
            [this](const std::string& unit) {
-             if (!unit.empty() && !units_.contains(unit) && !patterns_.contains(PatternOf(unit)) &&
+             if (!unit.empty() && !units_.contains(unit) && !patterns_.contains(unit) &&
                  !patterns_.contains(PatternOfTemplate(unit))) {
                return;
              }
@@ -54,6 +54,10 @@ void UnitBoard::ListSoon(Millis delay) {
 void UnitBoard::List() {
   if (listing_) {  // one timer was left from before
     again_ = true;
+    return;
+  }
+  if (patterns_.empty()) {  // which the manager would take for all units
+    units_.clear();
     return;
   }
   listing_ = true;

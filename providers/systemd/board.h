@@ -32,7 +32,7 @@ class UnitBoard {
   UnitBus& bus() { return *bus_; }
   // What is listed from the next list on.
   void Follow(std::set<std::string> patterns) { patterns_ = std::move(patterns); }
-  // Lists them soon: those who ask within a moment share one list.
+  // Lists them soon, if any are followed: those who ask within a moment share one list.
   void Refresh();
 
   // How many lists were asked for so far; and whether one asked for after so many was answered.

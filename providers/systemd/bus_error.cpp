@@ -1,6 +1,7 @@
 #include "providers/systemd/bus_error.h"
 
 #include <array>
+#include <cctype>
 #include <string_view>
 
 #include "providers/systemd/unit.h"
@@ -17,6 +18,19 @@ bool IsRefusal(std::string_view name) {
          name == "org.freedesktop.DBus.Error.AuthFailed" ||
          name == "org.freedesktop.DBus.Error.InteractiveAuthorizationRequired" ||
          name.starts_with("org.freedesktop.PolicyKit1.Error.");
+}
+
+// Not as the end of a longer name, such as my-web@1.service.
+bool Names(const std::string& text, const std::string& unit) {
+  constexpr std::string_view kMarks = ":-_.\\@";
+  for (size_t at = text.find(unit); at != std::string::npos; at = text.find(unit, at + 1)) {
+    if (at == 0) return true;
+    const char before = text[at - 1];
+    const bool longer = std::isalnum(static_cast<unsigned char>(before)) != 0 ||
+                        kMarks.find(before) != std::string_view::npos;
+    if (!longer) return true;
+  }
+  return false;
 }
 
 }  // namespace
@@ -46,7 +60,7 @@ Error ExplainBusError(const std::string& name, const std::string& text, const st
                                     ? std::string_view(name).substr(kOfManager.size())
                                     : std::string_view();
   // Of something else that is needed: a dependency, or whoever was to say what we may.
-  const bool other = !unit.empty() && text.find(unit) == std::string::npos;
+  const bool other = !unit.empty() && !Names(text, unit);
   if (other && (kind == "NoSuchUnit" || kind == "LoadFailed" || kind == "UnitMasked")) {
     return {kind == "UnitMasked" ? ErrorKind::kForbidden : ErrorKind::kNotFound,
             unit + " needs another unit, or the leave of polkit, which cannot be had: " + shown};
@@ -75,6 +89,14 @@ Error ExplainBusError(const std::string& name, const std::string& text, const st
     return {ErrorKind::kExhausted, "systemd has no room: " + shown};
   }
   return {ErrorKind::kInternal, (unit.empty() ? "systemd" : unit) + ": " + shown};
+}
+
+Status JudgeStop(const std::string& name, const std::string& text, const std::string& unit) {
+  if (name == "org.freedesktop.systemd1.NoSuchUnit" && Names(text, unit)) return Ok{};
+  Error error = ExplainBusError(name, text, unit);
+  // It may run all the same: polkit is such another unit.
+  if (error.kind == ErrorKind::kNotFound) error.kind = ErrorKind::kForbidden;
+  return error;
 }
 
 }  // namespace autoscale

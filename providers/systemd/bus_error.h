@@ -14,4 +14,8 @@ Error ExplainBusError(const std::string& name, const std::string& text, const st
 // Whether there is nobody on the other side, or nobody who answers: a new connection may help.
 bool IsBusLost(const std::string& name);
 
+// What came of a stop that was answered so: a unit that is not loaded is what was asked for; that
+// something else is not there is none.
+Status JudgeStop(const std::string& name, const std::string& text, const std::string& unit);
+
 }  // namespace autoscale

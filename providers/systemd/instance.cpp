@@ -154,10 +154,12 @@ void UnitInstance::ReadWhy(std::function<void(std::string)> use) {
                                                    use = std::move(use)](Result<UnitEnd> end) {
     if (alive.expired()) return;
     reading_ = false;
+    const bool again = std::exchange(again_, false);
     if (gone()) return;
     // The manager does not answer: it is read with the next list.
     if (!end.ok() && end.error().kind == ErrorKind::kUnavailable) return;
     use(end.ok() ? Describe(*end) : "failed");
+    if (again) Look();
   });
 }
 

@@ -68,13 +68,16 @@ class SdUnitBus final : public UnitBus {
   }
 
   void Start(const std::string& unit, Done done) override {
-    SendJob("StartUnit", unit, std::move(done));
+    SendFor(NewJob("StartUnit", unit), unit, std::move(done));
   }
 
   void Stop(const std::string& unit, Done done) override {
-    SendJob("StopUnit", unit, [done = std::move(done)](Status answer) {
-      const bool absent = !answer.ok() && answer.error().kind == ErrorKind::kNotFound;
-      done(absent ? Status(Ok{}) : std::move(answer));
+    sd_bus_message* call = NewJob("StopUnit", unit);
+    Send(call, unit, [unit, done = std::move(done)](sd_bus_message* reply, const Error* fault) {
+      if (fault == nullptr) return done(Ok{});
+      if (reply == nullptr) return done(*fault);
+      const auto [name, text] = ReadError(*reply);
+      done(JudgeStop(name, text, unit));
     });
   }
 
@@ -105,6 +108,7 @@ class SdUnitBus final : public UnitBus {
   }
 
  private:
+  // With a fault the reply is what says so; null: there was none.
   using Take = std::function<void(sd_bus_message* reply, const Error* fault)>;
   struct Call {
     SdUnitBus* owner = nullptr;
@@ -230,10 +234,10 @@ class SdUnitBus final : public UnitBus {
     return call;
   }
 
-  void SendJob(const char* method, const std::string& unit, Done done) {
+  sd_bus_message* NewJob(const char* method, const std::string& unit) {
     sd_bus_message* call = New(kPath, kInterface, method);
     if (call != nullptr) sd_bus_message_append(call, "ss", unit.c_str(), "replace");
-    SendFor(call, unit, std::move(done));
+    return call;
   }
 
   void SendFor(sd_bus_message* call, const std::string& unit, Done done) {
@@ -276,20 +280,24 @@ class SdUnitBus final : public UnitBus {
     SdUnitBus& bus = *call->owner;
     std::list<Call> taken;
     taken.splice(taken.begin(), bus.calls_, call->self);
-    const sd_bus_error* const error = sd_bus_message_get_error(reply);
-    if (error == nullptr) {
+    if (sd_bus_message_get_error(reply) == nullptr) {
       call->take(reply, nullptr);
       return 0;
     }
-    const std::string name = error->name != nullptr ? error->name : "";
-    const Error fault =
-        ExplainBusError(name, error->message != nullptr ? error->message : "", call->unit);
+    const auto [name, text] = ReadError(*reply);
+    const Error fault = ExplainBusError(name, text, call->unit);
     if (IsBusLost(name)) {
       bus.must_lose_ = true;
       bus.why_lose_ = fault;
     }
-    call->take(nullptr, &fault);
+    call->take(reply, &fault);
     return 0;
+  }
+
+  static std::pair<std::string, std::string> ReadError(sd_bus_message& reply) {
+    const sd_bus_error* const error = sd_bus_message_get_error(&reply);
+    const auto text = [](const char* one) { return std::string(one != nullptr ? one : ""); };
+    return {text(error->name), text(error->message)};
   }
 
   // --- Signals ---

@@ -127,7 +127,7 @@ void SystemdProvider::ListAgain(const std::string& bus) {
     if (followed.target->bus == bus) patterns.insert(followed.target->unit.Pattern());
   }
   for (const std::string& unit : roster_.Units(bus)) {
-    if (!patterns.contains(PatternOfTemplate(unit))) patterns.insert(PatternOf(unit));
+    if (!patterns.contains(PatternOfTemplate(unit))) patterns.insert(unit);
   }
   UnitBoard& board = Board(bus);
   board.Follow(std::move(patterns));

@@ -11,7 +11,8 @@ namespace {
 
 constexpr size_t kLongestName = 255;  // of a unit, with its instance
 
-// As systemd lets them be; no escapes are needed, and none is made.
+// As systemd lets them be; no escapes are needed, and none is made. None of these marks has a
+// meaning in the manager's patterns.
 bool IsPrefix(std::string_view text) {
   constexpr std::string_view kMarks = ":-_.\\";
   if (text.empty() || text.size() > kLongestName - 16) return false;
@@ -68,22 +69,11 @@ int UnitTemplate::PortOf(const std::string& unit) const {
   return port && *port >= 1 && *port <= 65535 ? static_cast<int>(*port) : 0;
 }
 
-std::string UnitTemplate::Pattern() const {
-  return PatternOf(prefix_) + "@*" + std::string(kSuffix);
-}
-
-std::string PatternOf(const std::string& unit) {
-  std::string pattern;
-  for (const char c : unit) {  // of what has a meaning in a pattern a name may only hold this
-    if (c == '\\') pattern += c;
-    pattern += c;
-  }
-  return pattern;
-}
+std::string UnitTemplate::Pattern() const { return prefix_ + "@*" + std::string(kSuffix); }
 
 std::string PatternOfTemplate(const std::string& unit) {
   const auto made = UnitTemplate::Parse(TemplateOf(unit));
-  return made.ok() ? made->Pattern() : PatternOf(unit);
+  return made.ok() ? made->Pattern() : unit;
 }
 
 std::string UnitStem(const std::string& unit) { return unit.substr(0, unit.rfind('.')); }

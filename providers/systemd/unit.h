@@ -20,6 +20,7 @@ class UnitTemplate {
   // "web@.service", "web@20003.service", "web@*.service".
   [[nodiscard]] std::string name() const { return prefix_ + "@" + std::string(kSuffix); }
   [[nodiscard]] std::string Unit(int port) const;
+  // The manager takes a backslash for itself: an escaped name ("web\x2dapi") is its own pattern.
   [[nodiscard]] std::string Pattern() const;
   // The port in a unit's name, written as we write it; 0 when it is not one of ours.
   [[nodiscard]] int PortOf(const std::string& unit) const;
@@ -29,8 +30,6 @@ class UnitTemplate {
   std::string prefix_;  // "web"
 };
 
-// The pattern of this one name alone, in the manager's patterns.
-std::string PatternOf(const std::string& unit);
 // "web@*.service" of "web@20003.service": that of its template.
 std::string PatternOfTemplate(const std::string& unit);
 // "web@20003": how a unit that we did not start is called as an instance.

@@ -135,6 +135,22 @@ TEST_F(UnitBusRealTest, SpeaksWithTheManagerItself) {
   SpeaksAll();
 }
 
+TEST_F(UnitBusRealTest, ListsUnitsOfAnEscapedName) {
+  const auto escaped = UnitTemplate::Parse("long\\x2dnap@.service");
+  ASSERT_TRUE(escaped.ok());
+  systemd_->WriteUnit(escaped->name(),
+                      "[Unit]\nDefaultDependencies=no\n[Service]\nExecStart=/bin/sleep 1000\n");
+  ASSERT_NO_FATAL_FAILURE(StartWith(""));
+  Connect(systemd_->Bus());
+  ASSERT_TRUE(Until([&] { return changed_.contains(""); }));
+  EXPECT_TRUE(Ask(&UnitBus::Start, escaped->Unit(1)).ok());
+  for (const std::string& pattern : {escaped->Pattern(), escaped->Unit(1)}) {
+    const auto listed = List(pattern);
+    ASSERT_EQ(listed.size(), 1u) << pattern;
+    EXPECT_EQ(listed[0].name, escaped->Unit(1));
+  }
+}
+
 TEST_F(UnitBusRealTest, SpeaksWithAUsersManager) {
   systemd_->AddUser();
   ASSERT_NO_FATAL_FAILURE(StartWith("user.service"));

@@ -9,6 +9,7 @@ Needs python3-grpcio, python3-protobuf and, beside this file, what is generated 
       --plugin=protoc-gen-grpc=/usr/bin/grpc_python_plugin provider.proto health.proto grpc_controller.proto
 """
 import concurrent.futures
+import contextlib
 import fcntl
 import json
 import os
@@ -28,7 +29,6 @@ import provider_pb2
 import provider_pb2_grpc
 
 ended = threading.Event()
-INVALID = grpc.StatusCode.INVALID_ARGUMENT.value[0]
 
 
 def options_of(target):
@@ -40,11 +40,11 @@ def options_of(target):
 
 
 class Group:
-    """Its instances, {id: {port, pid}}: written down at once, as a plugin may be killed at any time."""
+    """Its instances, {id: {port, pid, since}}: written down at once, as a plugin may be killed at any time."""
 
-    def __init__(self, folder, target):
+    def __init__(self, target):
         group, self.first, self.last = options_of(target)
-        self.path = pathlib.Path(folder) / (group + ".json")
+        self.path = pathlib.Path(sys.argv[1]) / (group + ".json")
 
     def __enter__(self):  # locked, as calls come concurrently
         self.lock = open(self.path.with_suffix(".lock"), "w")
@@ -59,28 +59,29 @@ class Group:
         self.path.with_suffix(".new").write_text(json.dumps(self.instances))
         self.path.with_suffix(".new").replace(self.path)
 
-    def start(self):
+    def since(self, pid):  # tells a process from a later one of the same number
+        return pathlib.Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[19]
+
+    def start(self, context):
         taken = {instance["port"] for instance in self.instances.values()}
         port = next((port for port in range(self.first, self.last + 1) if port not in taken), None)
         if port is None:
-            return False
+            context.abort(grpc.StatusCode.RESOURCE_EXHAUSTED, "all ports of the group are taken")
         server = subprocess.Popen(["/usr/bin/python3", "-m", "http.server", str(port), "--bind", "127.0.0.1"],
                                   start_new_session=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-        self.instances[f"toy-{port}-{server.pid}"] = {"port": port, "pid": server.pid}
+        instance = {"port": port, "pid": server.pid, "since": self.since(server.pid)}
+        self.instances[f"toy-{port}-{server.pid}"] = instance
         self.save()
-        return True
 
     def end(self, name):
         instance = self.instances.pop(name, None)
         self.save()
-        if instance:
-            os.kill(instance["pid"], signal.SIGTERM)
+        with contextlib.suppress(FileNotFoundError, ProcessLookupError):  # it may have ended by itself
+            if instance and self.since(instance["pid"]) == instance.get("since"):
+                os.kill(instance["pid"], signal.SIGTERM)
 
 
 class Provider(provider_pb2_grpc.ProviderServicer):
-    def __init__(self, folder):
-        self.folder = folder
-
     def Describe(self, request, context):
         return provider_pb2.DescribeResponse(name="toyfleet", version="1.0")
 
@@ -91,13 +92,13 @@ class Provider(provider_pb2_grpc.ProviderServicer):
             try:
                 verdict.identity = options_of(target)[0]
             except (ValueError, TypeError) as error:
-                verdict.fault.code, verdict.fault.message = INVALID, str(error)
+                verdict.fault.code, verdict.fault.message = grpc.StatusCode.INVALID_ARGUMENT.value[0], str(error)
         return answer
 
     def Observe(self, request, context):
         answer = provider_pb2.ObserveResponse()
         for target in request.targets:
-            with Group(self.folder, target) as group:
+            with Group(target) as group:
                 state = answer.targets.add(service=target.service, capacity=len(group.instances), ends_exactly=True)
                 state.poll.FromMilliseconds(500)
                 for name, instance in group.instances.items():
@@ -108,14 +109,13 @@ class Provider(provider_pb2_grpc.ProviderServicer):
         return answer
 
     def SetCapacity(self, request, context):
-        with Group(self.folder, request.target) as group:
+        with Group(request.target) as group:
             for victim in request.victims:  # drained by now; one that is not there has ended already
                 group.end(victim)
             while len(group.instances) > request.capacity:
                 group.end(next(reversed(group.instances)))
             while len(group.instances) < request.capacity:
-                if not group.start():
-                    context.abort(grpc.StatusCode.RESOURCE_EXHAUSTED, "all ports of the group are taken")
+                group.start(context)
         return provider_pb2.SetCapacityResponse()
 
 
@@ -135,7 +135,7 @@ def main():
         sys.exit("this is a plugin of autoscaled, which starts it")
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # nobody waits for the servers
     server = grpc.server(concurrent.futures.ThreadPoolExecutor(max_workers=8))
-    provider_pb2_grpc.add_ProviderServicer_to_server(Provider(sys.argv[1]), server)
+    provider_pb2_grpc.add_ProviderServicer_to_server(Provider(), server)
     health_pb2_grpc.add_HealthServicer_to_server(Health(), server)
     grpc_controller_pb2_grpc.add_GRPCControllerServicer_to_server(Controller(), server)
     path = f"{os.environ['PLUGIN_UNIX_SOCKET_DIR']}/toy-{os.getpid()}"

@@ -1,4 +1,5 @@
 // What is seen of groups.
+#include "providers/aws/account.h"
 #include "providers/aws/answer.h"
 #include "tests/unit/aws/rig.h"
 
@@ -285,6 +286,30 @@ TEST(AwsActivities, SayWhatKeepsInstancesAway) {
   aws::Activity ending{
       .status = "Failed", .description = "Terminating EC2 instance", .message = "x"};
   EXPECT_FALSE(aws::ShortageIn({ending}));
+}
+
+TEST_F(AwsObserve, WhomWeEndedIsForgottenAlsoWhereNoAddressesAreRead) {
+  aws_.Make("web", 1);
+  const AwsAccess access{.region = "eu-central-1",
+                         .profile = "",
+                         .autoscaling = aws_.Url(),
+                         .ec2 = aws_.Url(),
+                         .sts = aws_.Url(),
+                         .ca_file = ""};
+  aws::Account account(loop_, http_, access, Options());
+  const auto read = [&] {
+    account.ReadGroup("web", {}, [&](const Result<aws::GroupPtr>& group) {
+      EXPECT_TRUE(group.ok());
+      loop_.Stop();
+    });
+    loop_.Run();
+  };
+  account.RememberEnded("i-web-1");
+  read();
+  EXPECT_TRUE(account.HasEnded("i-web-1"));
+  later_ += std::chrono::hours(2);
+  read();
+  EXPECT_FALSE(account.HasEnded("i-web-1"));
 }
 
 }  // namespace

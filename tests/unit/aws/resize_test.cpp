@@ -111,6 +111,16 @@ TEST_F(AwsResize, SuspendedProcessesBlock) {
   Refuses(Wish(5, 4), ErrorKind::kBlocked, "its process Launch is suspended");
 }
 
+TEST_F(AwsResize, AGrowingWishEndsNobodyWhomAShrinkingOneWouldNot) {
+  aws_.Make("web", 4);
+  aws_.Edit("web", [](FakeGroup& g) { g.instances[0].is_protected = true; });
+  Refuses(Wish(6, 4, {"i-web-1"}), ErrorKind::kBlocked, "i-web-1 is protected from scale-in");
+  aws_.Edit("web", [](FakeGroup& g) { g.suspended = {"Terminate"}; });
+  Refuses(Wish(6, 4, {"i-web-2"}), ErrorKind::kBlocked, "its process Terminate is suspended");
+  EXPECT_EQ(aws_.Count(kTerminate) + aws_.Count("SetDesiredCapacity"), 0u);
+  EXPECT_TRUE(Set(Target(), Wish(6, 4)).ok()) << "only ending is suspended";
+}
+
 TEST_F(AwsResize, WhatAwsSaysAgainstItSaysWhatToDo) {
   aws_.Make("web", 3);
   const std::vector<std::tuple<FakeAnswer, ErrorKind, std::string>> cases = {

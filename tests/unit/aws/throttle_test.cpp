@@ -118,6 +118,37 @@ TEST_F(AwsAccount, ASuccessPaysItsRetriesBack) {
   EXPECT_EQ(api.quota().left(), 495);
 }
 
+TEST_F(AwsAccount, CallsThatCannotWaitDoNotLockItOut) {
+  aws::Api api(loop_, http_, access_, Options());
+  size_t refused = 0;
+  for (int i = 0; i < 1000; ++i) {
+    api.Call({.action = "DescribeAutoScalingGroups", .effort = {.timeout = Millis(100)}},
+             [&](const Result<std::string>& body) {
+               refused += !body.ok() && Has(body.error().message, "too many calls wait") ? 1 : 0;
+             });
+  }
+  EXPECT_GT(refused, 900u);
+  later_ += std::chrono::seconds(5);
+  EXPECT_TRUE(Call(api, 0).ok());
+}
+
+TEST_F(AwsAccount, WhoseTimeIsUpAtItsTurnIsNotSentNorHeldAgainstTheServer) {
+  aws::Api api(loop_, http_, access_, Options());
+  constexpr size_t kCalls = 40;  // so that many have to wait
+  size_t answered = 0, late = 0;
+  for (size_t i = 0; i < kCalls; ++i) {
+    api.Call({.action = "DescribeAutoScalingGroups"}, [&](const Result<std::string>& body) {
+      late += !body.ok() && Has(body.error().message, "waiting for its turn") ? 1 : 0;
+      if (++answered == kCalls) loop_.Stop();
+    });
+  }
+  later_ += std::chrono::seconds(60);
+  loop_.Run();
+  EXPECT_GE(late, 10u);
+  EXPECT_EQ(aws_.Count("DescribeAutoScalingGroups"), kCalls - late);
+  EXPECT_TRUE(Call(api, 0).ok());
+}
+
 TEST_F(AwsAccount, ThrottlingSlowsAllItsCalls) {
   aws::Api api(loop_, http_, access_, Options());
   EXPECT_EQ(api.rate().per_second(), 20);

@@ -94,6 +94,20 @@ TEST_F(PluginFailure, OneThatStartsAtLastIsObservedWithoutBeingAsked) {
   EXPECT_EQ(CountNotes("start"), 3);
 }
 
+// Else our own change would look like somebody else's.
+TEST_F(PluginFailure, WhatIsObservedUnaskedIsDroppedOnceAWishHasBegun) {
+  UseFake("late");
+  Observe({Target("api"), Target("web")});
+  RunUntil([&] { return CountNotes("observing") == 1; });
+  EXPECT_TRUE(Set(Target("web"), {.capacity = 1}).ok());
+  std::ofstream(folder_ / "go") << "";
+  RunUntil([&] { return !reported_.empty(); });
+  ASSERT_EQ(reported_.size(), 1u);
+  EXPECT_EQ(reported_[0].service, "api");
+  EXPECT_FALSE(reported_[0].fault);
+  EXPECT_EQ(FaultOf(Target("web")), "");
+}
+
 TEST_F(PluginFailure, OneThatDiesAtEachCallCostsAFaultAndIsStartedAgain) {
   UseFake("crash", 2);
   EXPECT_TRUE(Holds(FaultOf(Target("web")), "plugin fake"));

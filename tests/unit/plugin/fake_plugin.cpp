@@ -74,6 +74,10 @@ class Provider final : public v1::Provider::Service {
     if (mode == "crash") std::abort();
     if (mode == "stop") raise(SIGSTOP);
     if (mode == "slow") std::this_thread::sleep_for(std::chrono::seconds(2));
+    if (mode == "late") {
+      Note("observing");
+      while (access((folder + "/go").c_str(), F_OK) != 0) usleep(1000);
+    }
     if (mode == "fail") return {StatusCode::UNAVAILABLE, "the cloud is down"};
     if (mode == "say-nothing") return Status::OK;
     for (const v1::Target& target : request->targets()) {
@@ -132,7 +136,7 @@ class Controller final : public plugin::GRPCController::Service {
 void MisbehaveBeforeTheHandshake() {
   const std::string path = std::getenv("PLUGIN_UNIX_SOCKET_DIR") + std::string("/s");
   if (mode == "mute") WaitForEver();
-  if (mode == "exit") {
+  if (mode == "exit" || (mode == "late" && CountStarts() == 1)) {
     std::cerr << "no credentials" << std::endl;
     std::exit(3);
   }

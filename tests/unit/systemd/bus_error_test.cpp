@@ -55,6 +55,24 @@ TEST(SystemdBusError, WhatAnotherUnitLacksIsNotSaidOfOurs) {
             ErrorKind::kNotFound);
 }
 
+TEST(SystemdBusError, OnlyAUnitThatIsItselfNotThereIsStopped) {
+  const std::string none = "org.freedesktop.systemd1.NoSuchUnit";
+  EXPECT_TRUE(JudgeStop(none, "Unit web@1.service not loaded.", "web@1.service").ok());
+  for (const char* text : {"Unit polkit.service not found.", "Unit my-web@1.service not found."}) {
+    const Status other = JudgeStop(none, text, "web@1.service");
+    ASSERT_FALSE(other.ok()) << text;
+    EXPECT_EQ(other.error().kind, ErrorKind::kForbidden);
+    EXPECT_NE(other.error().message.find(text), std::string::npos) << other.error().message;
+  }
+  EXPECT_EQ(JudgeStop("org.freedesktop.systemd1.LoadFailed", "Unit web@1.service is odd.",
+                      "web@1.service")
+                .error()
+                .kind,
+            ErrorKind::kForbidden);
+  EXPECT_EQ(JudgeStop("org.freedesktop.DBus.Error.NoReply", "", "web@1.service").error().kind,
+            ErrorKind::kUnavailable);
+}
+
 TEST(SystemdBusError, ANewConnectionHelpsWhereNobodyAnswers) {
   for (const char* lost :
        {"NoReply", "Timeout", "Disconnected", "ServiceUnknown", "NameHasNoOwner", "Spawn.Failed"}) {

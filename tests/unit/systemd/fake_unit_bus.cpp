@@ -45,14 +45,16 @@ class FakeUnitBus final : public UnitBus {
 
   void List(std::vector<std::string> patterns,
             std::function<void(Result<std::vector<UnitStatus>>)> done) override {
+    ++systemd_.lists;
     Result<std::vector<UnitStatus>> answer = std::vector<UnitStatus>{};
     if (const auto refusal = systemd_.Refusal("list")) {
       answer = *refusal;
     } else {
       for (const auto& [name, status] : systemd_.units_) {
-        const bool fits = std::any_of(patterns.begin(), patterns.end(), [&](const auto& pattern) {
-          return fnmatch(pattern.c_str(), name.c_str(), 0) == 0;
-        });
+        const bool fits = patterns.empty() ||
+                          std::any_of(patterns.begin(), patterns.end(), [&](const auto& pattern) {
+                            return fnmatch(pattern.c_str(), name.c_str(), FNM_NOESCAPE) == 0;
+                          });
         if (fits) answer->push_back(status);
       }
     }
@@ -105,7 +107,13 @@ class FakeUnitBus final : public UnitBus {
   }
 
   void ReadEnd(const std::string& unit, std::function<void(Result<UnitEnd>)> done) override {
-    systemd_.loop_.Post([done = std::move(done), end = systemd_.ends_[unit]] { done(end); });
+    ++systemd_.reads;
+    EventLoop::Task answering = [done = std::move(done), end = systemd_.ends_[unit]] { done(end); };
+    if (systemd_.holds_ends) {
+      systemd_.held_.push_back(std::move(answering));
+    } else {
+      systemd_.loop_.Post(std::move(answering));
+    }
   }
 
  private:
@@ -142,7 +150,7 @@ void FakeSystemd::Break(std::optional<Error> why) {
   Tell("");
 }
 
-void FakeSystemd::LetListsGo() {
+void FakeSystemd::LetGo() {
   holds_lists_ = false;
   for (EventLoop::Task& answering : std::exchange(held_, {})) loop_.Post(std::move(answering));
 }

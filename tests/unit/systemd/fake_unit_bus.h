@@ -32,7 +32,7 @@ class FakeSystemd {
   void Break(std::optional<Error> why);
   // Answers to lists wait from now on, as they are when they are asked for; or come now.
   void HoldLists() { holds_lists_ = true; }
-  void LetListsGo();
+  void LetGo();  // of ends, too
   // Without a signal.
   void Drop(const std::string& unit) {
     units_.erase(unit);
@@ -45,6 +45,9 @@ class FakeSystemd {
 
   std::vector<std::string> history;      // all that was asked but lists
   std::map<std::string, Error> answers;  // by verb ("start"): what is answered instead
+  int lists = 0;                         // that were asked for
+  int reads = 0;                         // of ends
+  bool holds_ends = false;               // answers to those wait
   bool holds_starts = false;             // starts are taken, and nothing follows
   bool drops_starts = false;             // starts have their effect, and the answer is lost
   bool ignores_sigterm = false;          // a stop leaves units deactivating
