@@ -105,6 +105,12 @@ void Cluster::Flush() {
   report_(changed);
 }
 
+void Cluster::Later(Millis pause, std::function<void()> task) {
+  loop_.After(pause, [alive = std::weak_ptr<int>(alive_), task = std::move(task)] {
+    if (!alive.expired()) task();
+  });
+}
+
 // --- What the server can do ---
 
 void Cluster::AskVersion() {

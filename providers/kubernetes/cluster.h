@@ -99,6 +99,7 @@ class Cluster {
   void TakeSlice(const std::string& api_namespace, const Json& object, bool deleted);
   void DropSlice(const std::string& api_namespace, const std::string& name);
   void AskScale(const KubernetesTarget& target);
+  void FailScale(const std::string& path, const Error& error);
   void TakeScaler(const std::string& api_namespace, const std::string& name,
                   const std::string& scaled);
   [[nodiscard]] std::string BlockedBy(const KubernetesTarget& target) const;
@@ -108,6 +109,8 @@ class Cluster {
   // Something changed that whoever is interested in the key looks at.
   void Touch(const std::string& key);
   void Flush();
+  // After a pause, unless this has ended by then.
+  void Later(Millis pause, std::function<void()> task);
 
   EventLoop& loop_;
   Api api_;
@@ -126,6 +129,7 @@ class Cluster {
   std::map<std::string, Floor> floors_;                      // by the object's path
   Services dirty_;                                           // to report
   std::optional<EventLoop::TimerId> flush_;
+  std::shared_ptr<int> alive_ = std::make_shared<int>();
 };
 
 }  // namespace autoscale::kubernetes

@@ -1,4 +1,5 @@
 // Workloads and their scales.
+#include <algorithm>
 #include <utility>
 
 #include "providers/kubernetes/cluster.h"
@@ -8,6 +9,8 @@ namespace {
 
 // After a scale was set: answers that were on their way are here by then.
 constexpr std::chrono::seconds kStaleAnswers{60};
+// Between a scale that could not be read and the next attempt.
+constexpr Millis kAskAgain = std::chrono::seconds(5);
 
 }  // namespace
 
@@ -74,7 +77,10 @@ void Cluster::TakeScale(const KubernetesTarget& target, int replicas, const std:
   workload.replicas = replicas;
   workload.version = version;
   floors_[path] = {.version = version, .since = std::chrono::steady_clock::now()};
-  if (!HoldsReplicas(target.group, target.kind)) scales_[path].version = version;
+  if (!HoldsReplicas(target.group, target.kind)) {
+    scales_[path].version = version;
+    scales_[path].fault.reset();
+  }
   Touch(path);
 }
 
@@ -85,23 +91,33 @@ void Cluster::AskScale(const KubernetesTarget& target) {
   if (workload == nullptr) return;
   const std::string path = PathOf(target);
   Scale& scale = scales_[path];
-  if (scale.asking || scale.version == workload->version) return;
+  if (scale.asking || (scale.version == workload->version && !scale.fault)) return;
   scale.asking = true;
   ApiCall call;
   call.path = path + "/scale";
   api_.Send(std::move(call), [this, path, version = workload->version,
                               copy = target](const Result<std::string>& answer) {
-    Scale& asked = scales_[path];
-    asked.asking = false;
-    asked.version = version;
-    asked.fault.reset();
-    if (!answer.ok()) {
-      asked.fault = answer.error();
-      return Touch(path);
-    }
+    const auto asked = scales_.find(path);
+    if (asked == scales_.end()) return;  // it was deleted meanwhile
+    if (!answer.ok()) return FailScale(path, answer.error());
+    asked->second.asking = false;
+    asked->second.version = version;
+    asked->second.fault.reset();
     const Json json = Json::parse(*answer, nullptr, false);
     TakeScale(copy, Number(At(json, "spec", "replicas"), 0),
               Text(At(json, "metadata", "resourceVersion")));
+    Touch(path);
+  });
+}
+
+// It is asked for again, though the object may never change.
+void Cluster::FailScale(const std::string& path, const Error& error) {
+  scales_[path].fault = error;
+  Touch(path);
+  Later(std::max(error.retry_after, kAskAgain), [this, path] {
+    const auto scale = scales_.find(path);
+    if (scale == scales_.end()) return;
+    scale->second.asking = false;
     Touch(path);
   });
 }

@@ -197,6 +197,16 @@ TEST_F(KubernetesObserve, ACustomResourceIsReadByItsScale) {
   provider_.AwaitCapacity("box", 5);
 }
 
+TEST_F(KubernetesObserve, AScaleThatCouldNotBeReadIsAskedAgain) {
+  server_.Put(kBoxes, "box", {{"spec", {{"replicas", 4}}}});
+  server_.Fail("GET", std::string(kBoxes) + "/box/scale", Refusal(500, "InternalError", "etcd"), 1);
+  const Observation seen = provider_.Observe(Target("box", "Box"));
+  ASSERT_TRUE(seen.fault);
+  EXPECT_EQ(seen.fault->message, "the scale of Box shop/box: the API server answered 500: etcd");
+  provider_.AwaitCapacity("box", 4);  // though the object did not change
+  EXPECT_EQ(server_.Count("GET", std::string(kBoxes) + "/box/scale"), 2);
+}
+
 TEST_F(KubernetesObserve, ACustomResourceWithoutReplicasOrKindIsTold) {
   server_.Put(kBoxes, "box", {{"spec", ApiServer::Json::object()}});
   const Observation unset = provider_.Observe(Target("box", "Box"));

@@ -116,6 +116,17 @@ TEST_F(KubernetesResize, ACustomResourceIsScaled) {
   EXPECT_EQ(provider_.Observe(box).capacity, 0);
 }
 
+TEST_F(KubernetesResize, AScaleThatIsSetIsReadable) {
+  server_.Put(kBoxes, "box", {{"spec", {{"replicas", 4}}}});
+  const auto box = Target("box", "Box");
+  server_.Fail("GET", std::string(kBoxes) + "/box/scale", Refusal(500, "InternalError", "etcd"), 1);
+  ASSERT_TRUE(provider_.Observe(box).fault);
+  ASSERT_TRUE(provider_.SetCapacity(box, {.capacity = 6, .victims = {}, .seen = 4}).ok());
+  const Observation seen = provider_.Observe(box);
+  EXPECT_FALSE(seen.fault) << seen.fault->message;
+  EXPECT_EQ(seen.capacity, 6);
+}
+
 TEST_F(KubernetesResize, RefusalsSayWhatCanBeDone) {
   ASSERT_FALSE(provider_.Observe(Target()).fault);
   FakeAnswer throttled{.status = 429, .body = "Too many requests, please try again later."};
