@@ -1,5 +1,6 @@
 #include "providers/kubernetes/resize.h"
 
+#include <algorithm>
 #include <utility>
 
 namespace autoscale::kubernetes {
@@ -44,11 +45,29 @@ class Resizing : public std::enable_shared_from_this<Resizing> {
       Finish(Ok{});
       return false;
     }
-    if (replicas_ == wish_.seen) return true;
+    if (replicas_ == wish_.seen) return !EndsUndrained();
     cluster_.TakeScale(*target_, replicas_, version_);
     Fail({ErrorKind::kConflict, "it was set to " + std::to_string(replicas_) + " meanwhile, not " +
                                     std::to_string(wish_.seen)});
     return false;
+  }
+
+  // Whoever decided this knows the endpoints only. When those are not all there for a moment, pods
+  // seem to have gone that serve; where victims are named, none of the others may end. Those above
+  // the replicas that are set are on their way out already. Of a workload that was only read by its
+  // scale nothing is known: that is so before the first look, and nothing is decided then.
+  bool EndsUndrained() {
+    const Workload* const workload = cluster_.Find(*target_);
+    if (wish_.capacity >= replicas_ || !cluster_.EndsExactly(*target_) || !workload->ready) {
+      return false;
+    }
+    const int serving = std::min(*workload->ready, replicas_);
+    if (serving - static_cast<int>(wish_.victims.size()) <= wish_.capacity) return false;
+    Fail({ErrorKind::kConflict, std::to_string(serving) + " pods are ready, more than " +
+                                    std::to_string(wish_.capacity) +
+                                    " and those that are drained: the endpoints do not show them "
+                                    "all"});
+    return true;
   }
 
   void Read(Next next) {

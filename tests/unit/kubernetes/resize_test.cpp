@@ -34,6 +34,45 @@ TEST_F(KubernetesResize, VictimsAreMarkedBefore) {
   EXPECT_EQ(provider_.Observe(Target()).capacity, 0);
 }
 
+TEST_F(KubernetesResize, PodsThatTheEndpointsDoNotShowAreNotEnded) {
+  const auto ready = [&](int pods) {
+    auto workload = WorkloadJson(4);
+    workload["status"] = {{"replicas", 4}, {"updatedReplicas", 4}, {"readyReplicas", pods}};
+    server_.Put(kDeployments, "checkout", workload);
+  };
+  ready(4);
+  ASSERT_TRUE(provider_.Observe(Target()).abilities.ends_exactly);
+  const Status status = provider_.SetCapacity(Target(), {.capacity = 3, .victims = {}, .seen = 4});
+  ASSERT_FALSE(status.ok());
+  EXPECT_EQ(status.error().kind, ErrorKind::kConflict);
+  EXPECT_EQ(status.error().message,
+            "Deployment shop/checkout: 4 pods are ready, more than 3 and those that are drained: "
+            "the endpoints do not show them all");
+  EXPECT_EQ(server_.Get(kDeployments, "checkout")["spec"]["replicas"], 4);
+  // One that is drained may go; and so may the next at once, though the status is not news yet.
+  ASSERT_TRUE(
+      provider_.SetCapacity(Target(), {.capacity = 3, .victims = {"checkout-d"}, .seen = 4}).ok());
+  ASSERT_TRUE(
+      provider_.SetCapacity(Target(), {.capacity = 2, .victims = {"checkout-c"}, .seen = 3}).ok());
+}
+
+TEST_F(KubernetesResize, PodsThatAreNotReadyNeedNoDrain) {
+  auto workload = WorkloadJson(4);
+  workload["status"] = {{"replicas", 4}, {"updatedReplicas", 4}, {"readyReplicas", 3}};
+  server_.Put(kDeployments, "checkout", workload);
+  ASSERT_TRUE(provider_.Observe(Target()).abilities.ends_exactly);
+  EXPECT_TRUE(provider_.SetCapacity(Target(), {.capacity = 3, .victims = {}, .seen = 4}).ok());
+}
+
+TEST_F(KubernetesResize, WhereKubernetesChoosesThoseThatAreReadyDoNotMatter) {
+  server_.SetMinor(20);
+  auto workload = WorkloadJson(4);
+  workload["status"] = {{"replicas", 4}, {"updatedReplicas", 4}, {"readyReplicas", 4}};
+  server_.Put(kDeployments, "checkout", workload);
+  ASSERT_FALSE(provider_.Observe(Target()).abilities.ends_exactly);
+  EXPECT_TRUE(provider_.SetCapacity(Target(), {.capacity = 3, .victims = {}, .seen = 4}).ok());
+}
+
 TEST_F(KubernetesResize, VictimsThatMayNotBeMarkedAreNotGuessed) {
   ASSERT_FALSE(provider_.Observe(Target()).fault);
   const std::string said =
