@@ -38,6 +38,8 @@ class Resizing : public std::enable_shared_from_this<Resizing> {
   void Finish(Status status) { done_(std::move(status)); }
   void Fail(Error error) { done_(std::move(error).Within(target_->Shown())); }
 
+  void FailNoScale() { Fail({ErrorKind::kUnavailable, "the answer is no scale"}); }
+
   // Whether there is something to do, and may be done.
   bool Proceeds() {
     if (replicas_ == wish_.capacity) {
@@ -76,11 +78,12 @@ class Resizing : public std::enable_shared_from_this<Resizing> {
     cluster_.api().Send(std::move(call), [self = shared_from_this(), next = std::move(next)](
                                              const Result<std::string>& answer) {
       if (!answer.ok()) return self->Fail(answer.error());
-      self->TakeScale(*answer);
+      if (!self->TakeScale(*answer)) return self->FailNoScale();
       next();
     });
   }
 
+  // False: it is no scale, as what a proxy answers in the server's place.
   bool TakeScale(const std::string& answer) {
     const Json scale = Json::parse(answer, nullptr, false);
     version_ = Text(At(scale, "metadata", "resourceVersion"));
@@ -132,7 +135,7 @@ class Resizing : public std::enable_shared_from_this<Resizing> {
 
   void TakeAnswer(const Result<std::string>& answer) {
     if (answer.ok()) {
-      if (!TakeScale(*answer)) return Fail({ErrorKind::kUnavailable, "the answer is no scale"});
+      if (!TakeScale(*answer)) return FailNoScale();
       cluster_.TakeScale(*target_, replicas_, version_);
       return Finish(Ok{});
     }

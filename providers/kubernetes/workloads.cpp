@@ -100,12 +100,13 @@ void Cluster::AskScale(const KubernetesTarget& target) {
     const auto asked = scales_.find(path);
     if (asked == scales_.end()) return;  // it was deleted meanwhile
     if (!answer.ok()) return FailScale(path, answer.error());
+    const Json json = Json::parse(*answer, nullptr, false);
+    const std::string read = Text(At(json, "metadata", "resourceVersion"));
+    if (read.empty()) return FailScale(path, {ErrorKind::kUnavailable, "the answer is no scale"});
     asked->second.asking = false;
     asked->second.version = version;
     asked->second.fault.reset();
-    const Json json = Json::parse(*answer, nullptr, false);
-    TakeScale(copy, Number(At(json, "spec", "replicas"), 0),
-              Text(At(json, "metadata", "resourceVersion")));
+    TakeScale(copy, Number(At(json, "spec", "replicas"), 0), read);
     Touch(path);
   });
 }

@@ -207,6 +207,17 @@ TEST_F(KubernetesObserve, AScaleThatCouldNotBeReadIsAskedAgain) {
   EXPECT_EQ(server_.Count("GET", std::string(kBoxes) + "/box/scale"), 2);
 }
 
+TEST_F(KubernetesObserve, WhatIsNoScaleIsAFault) {
+  server_.Put(kBoxes, "box", {{"spec", {{"replicas", 4}}}});
+  server_.Fail("GET", std::string(kBoxes) + "/box/scale", FakeAnswer{.body = "<html>login</html>"},
+               1);
+  const Observation seen = provider_.Observe(Target("box", "Box"));
+  ASSERT_TRUE(seen.fault) << *seen.capacity;
+  EXPECT_EQ(seen.fault->kind, ErrorKind::kUnavailable);
+  EXPECT_EQ(seen.fault->message, "the scale of Box shop/box: the answer is no scale");
+  provider_.AwaitCapacity("box", 4);
+}
+
 TEST_F(KubernetesObserve, ACustomResourceWithoutReplicasOrKindIsTold) {
   server_.Put(kBoxes, "box", {{"spec", ApiServer::Json::object()}});
   const Observation unset = provider_.Observe(Target("box", "Box"));

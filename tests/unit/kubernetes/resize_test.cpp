@@ -146,6 +146,19 @@ TEST_F(KubernetesResize, WithoutALookBeforeTheScaleIsRead) {
   EXPECT_EQ(provider_.Observe(Target()).capacity, 4);
 }
 
+TEST_F(KubernetesResize, WhatIsNoScaleIsNotBelieved) {
+  const FakeAnswer page{.body = "<html>login</html>"};
+  server_.Fail("GET", std::string(kDeployments) + "/checkout/scale", page, 1);
+  // Without a look before, its scale is read.
+  const CapacityWish wish{.capacity = 4, .victims = {}, .seen = 2};
+  const Status status = provider_.SetCapacity(Target(), wish);
+  ASSERT_FALSE(status.ok());
+  EXPECT_EQ(status.error().kind, ErrorKind::kUnavailable);
+  EXPECT_EQ(status.error().message, "Deployment shop/checkout: the answer is no scale");
+  EXPECT_EQ(provider_.Observe(Target()).capacity, 2);
+  EXPECT_TRUE(provider_.SetCapacity(Target(), wish).ok());
+}
+
 TEST_F(KubernetesResize, ACustomResourceIsScaled) {
   server_.Put(kBoxes, "box", {{"spec", {{"replicas", 4}}}});
   const auto box = Target("box", "Box");
