@@ -118,15 +118,29 @@ void Cluster::AskVersion() {
   ApiCall call;
   call.path = "/version";
   api_.Send(std::move(call), [this](const Result<std::string>& answer) {
-    asking_version_ = false;
-    if (!answer.ok()) return;  // asked again with the next look; until then nothing is promised
+    if (!answer.ok()) return FailVersion(answer.error());
     const Json version = Json::parse(*answer, nullptr, false);
     // "22+" on some providers.
     const int minor = std::atoi(Text(At(version, "minor")).c_str());
     const int major = std::atoi(Text(At(version, "major")).c_str());
+    if (major == 0) return FailVersion({ErrorKind::kUnavailable, "the answer is no version"});
+    asking_version_ = false;
     version_known_ = true;
     deletion_cost_ = major > 1 || minor >= 22;
     for (const auto& [service, followed] : followed_) Touch(CollectionOf(*followed.target));
+  });
+}
+
+// Until it is known, nothing is told of any target: Kubernetes would seem to choose who ends, and
+// nobody would be drained before. Who may not read it goes on like that.
+void Cluster::FailVersion(const Error& error) {
+  const bool passes = error.kind == ErrorKind::kUnavailable || error.kind == ErrorKind::kThrottled;
+  if (!passes && !std::exchange(version_refused_, true)) {
+    for (const auto& [service, followed] : followed_) Touch(CollectionOf(*followed.target));
+  }
+  Later(version_backoff_.Next(error.retry_after), [this] {
+    asking_version_ = false;
+    AskVersion();
   });
 }
 

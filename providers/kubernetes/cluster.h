@@ -89,6 +89,7 @@ class Cluster {
   };
 
   void AskVersion();
+  void FailVersion(const Error& error);
   void Discover(const std::string& api_version);
   [[nodiscard]] std::string CollectionOf(const KubernetesTarget& target) const;
   void FollowWorkloads(const KubernetesTarget& target);
@@ -115,8 +116,10 @@ class Cluster {
   EventLoop& loop_;
   Api api_;
   const std::function<void(const Services&)> report_;
-  bool asking_version_ = false;
+  bool asking_version_ = false;  // or waiting to ask again
   bool version_known_ = false;
+  bool version_refused_ = false;
+  Backoff version_backoff_;
   bool deletion_cost_ = false;  // the server's ReplicaSets choose their victims by it
 
   std::map<std::string, Followed> followed_;                 // by service

@@ -181,6 +181,27 @@ TEST_F(KubernetesObserve, TheHighestOrdinalEndsFirst) {
   EXPECT_EQ(seen.instances[2].rank, 3);
 }
 
+TEST_F(KubernetesObserve, AVersionThatCouldNotBeReadIsAskedAgain) {
+  server_.Fail("GET", "/version", FakeAnswer{.status = 503, .body = "down"}, 1);
+  const Observation seen = provider_.Observe(Target());
+  EXPECT_FALSE(seen.fault);
+  EXPECT_TRUE(seen.abilities.ends_exactly);  // nothing is told before that is known
+}
+
+TEST_F(KubernetesObserve, WhatIsNoVersionIsAskedAgain) {
+  server_.Fail("GET", "/version", FakeAnswer{.body = "<html>login</html>"}, 1);
+  EXPECT_TRUE(provider_.Observe(Target()).abilities.ends_exactly);
+}
+
+TEST_F(KubernetesObserve, WhoMayNotReadTheVersionGoesOnWithout) {
+  server_.Fail("GET", "/version", Refusal(403, "Forbidden", "may not"), -1);
+  const Observation seen = provider_.Observe(Target());
+  EXPECT_FALSE(seen.fault);
+  EXPECT_FALSE(seen.abilities.ends_exactly);
+  server_.Heal();
+  provider_.Await("checkout", [](const Observation& o) { return o.abilities.ends_exactly; });
+}
+
 TEST_F(KubernetesObserve, VictimsAreNotChosenDuringARollout) {
   ASSERT_TRUE(provider_.Observe(Target()).abilities.ends_exactly);
   server_.Patch(kDeployments, "checkout", {{"status", {{"replicas", 3}, {"updatedReplicas", 1}}}});
