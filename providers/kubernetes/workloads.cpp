@@ -72,6 +72,9 @@ void Cluster::TakeScale(const KubernetesTarget& target, int replicas, const std:
   const std::string path = PathOf(target);
   const auto workloads = workloads_.find(CollectionOf(target));
   if (path.empty() || workloads == workloads_.end()) return;
+  const Collection* const collection = workloads->second.collection.get();
+  // It was deleted while the answer was on its way.
+  if (collection != nullptr && collection->listed() && Find(target) == nullptr) return;
   Workload& workload = workloads->second.items[target.name];
   if (IsOlder(version, workload.version)) return;
   workload.replicas = replicas;

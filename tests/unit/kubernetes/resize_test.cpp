@@ -179,6 +179,22 @@ TEST_F(KubernetesResize, AScaleThatIsSetIsReadable) {
   EXPECT_EQ(seen.capacity, 6);
 }
 
+TEST_F(KubernetesResize, AnAnswerThatComesLateBringsNothingBack) {
+  ASSERT_FALSE(provider_.Observe(Target()).fault);
+  server_.Delete(kDeployments, "checkout");
+  provider_.AwaitFault("checkout", "there is no Deployment shop/checkout");
+  const std::string scale = std::string(kDeployments) + "/checkout/scale";
+  for (const char* const method : {"GET", "PATCH"}) {  // of the moment before
+    const char* const body =
+        R"({"kind": "Scale", "metadata": {"resourceVersion": "1"}, "spec": {"replicas": 2}})";
+    server_.Fail(method, scale, FakeAnswer{.body = body}, -1);
+  }
+  ASSERT_TRUE(provider_.SetCapacity(Target(), {.capacity = 3, .victims = {}, .seen = 2}).ok());
+  const Observation seen = provider_.Observe(Target());
+  ASSERT_TRUE(seen.fault) << *seen.capacity;
+  EXPECT_EQ(seen.fault->message, "there is no Deployment shop/checkout");
+}
+
 TEST_F(KubernetesResize, RefusalsSayWhatCanBeDone) {
   ASSERT_FALSE(provider_.Observe(Target()).fault);
   FakeAnswer throttled{.status = 429, .body = "Too many requests, please try again later."};
