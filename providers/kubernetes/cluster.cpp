@@ -41,7 +41,8 @@ Cluster::~Cluster() {
 
 void Cluster::Follow(const std::string& service, const TargetPtr& target) {
   AskVersion();
-  if (!HoldsReplicas(target->group, target->kind)) Discover(target->ApiVersion());
+  // Again and again while its kind is not known: it may be installed any time.
+  if (CollectionOf(*target).empty()) Discover(target->ApiVersion());
   Followed& followed = followed_[service];
   followed.since = std::chrono::steady_clock::now();
   const bool same = followed.target != nullptr && *followed.target == *target;
@@ -146,26 +147,27 @@ void Cluster::FailVersion(const Error& error) {
 
 void Cluster::Discover(const std::string& api_version) {
   Discovered& discovered = discovered_[api_version];
-  if (discovered.known || std::exchange(discovered.asking, true)) return;
+  if (std::exchange(discovered.asking, true)) return;
   ApiCall call;
   call.path = (api_version.find('/') == std::string::npos ? "/api/" : "/apis/") + api_version;
   api_.Send(std::move(call), [this, api_version](const Result<std::string>& answer) {
     Discovered& found = discovered_[api_version];
     found.asking = false;
-    found.fault.reset();
     if (!answer.ok()) {
+      if (found.known) return;  // the other kinds are what they were
       found.fault = answer.error();
-    } else {
-      found.known = true;
-      const Json list = Json::parse(*answer, nullptr, false);
-      for (const Json& resource : At(list, "resources")) {
-        // Of "plural/scale" the kind is Scale; the plural alone carries its own.
-        const std::string name = Text(At(resource, "name"));
-        if (name.find('/') != std::string::npos) continue;
-        found.plurals[Text(At(resource, "kind"))] = name;
-      }
+      return Touch(api_version);
     }
-    Touch(api_version);
+    const size_t before = found.plurals.size();
+    const Json list = Json::parse(*answer, nullptr, false);
+    for (const Json& resource : At(list, "resources")) {
+      // Of "plural/scale" the kind is Scale; the plural alone carries its own.
+      const std::string name = Text(At(resource, "name"));
+      if (name.find('/') != std::string::npos) continue;
+      found.plurals[Text(At(resource, "kind"))] = name;
+    }
+    found.fault.reset();
+    if (!std::exchange(found.known, true) || found.plurals.size() > before) Touch(api_version);
   });
 }
 

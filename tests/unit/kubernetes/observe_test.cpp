@@ -253,6 +253,30 @@ TEST_F(KubernetesObserve, ACustomResourceWithoutReplicasOrKindIsTold) {
   EXPECT_EQ(absent.fault->message, "the API example.com/v1 has no resource of kind Crate");
 }
 
+TEST_F(KubernetesObserve, AKindThatIsInstalledLaterIsFound) {
+  server_.Put(kBoxes, "box", {{"spec", {{"replicas", 4}}}});
+  server_.Fail("GET", "/apis/example.com/v1", FakeAnswer{.body = R"({"resources": []})"}, 1);
+  const auto box = Target("box", "Box");
+  const Observation absent = provider_.Observe(box);
+  ASSERT_TRUE(absent.fault);
+  EXPECT_EQ(absent.fault->message, "the API example.com/v1 has no resource of kind Box");
+  provider_.Observe(box);  // as each minute
+  provider_.AwaitCapacity("box", 4);
+}
+
+TEST_F(KubernetesObserve, AnAbsentKindDoesNotHarmItsNeighbours) {
+  server_.Put(kBoxes, "box", {{"spec", {{"replicas", 4}}}});
+  const auto box = Target("box", "Box");
+  auto crate = Target("crate", "Box");
+  crate->kind = "Crate";
+  ASSERT_TRUE(provider_.Observe({box, crate})[1].fault);
+  server_.Fail("GET", "/apis/example.com/v1", FakeAnswer{.status = 503, .body = "down"}, 1);
+  provider_.Observe({box, crate});  // asks for the kinds again, in vain
+  server_.Patch(kBoxes, "box", WorkloadJson(5));
+  provider_.AwaitCapacity("box", 5);
+  EXPECT_FALSE(provider_.Observe(box).fault);
+}
+
 TEST_F(KubernetesObserve, ATokenIsReadAgainWhenItIsRefused) {
   server_.Know({"first"});
   ASSERT_FALSE(provider_.Observe(Target()).fault);
