@@ -61,6 +61,7 @@ void Cluster::Follow(const std::string& service, const TargetPtr& target) {
         SlicesKey(target->api_namespace, target->api_service)}) {
     interested_[key].insert(service);
   }
+  AskScale(*target);  // those that are there already report nothing until they change
 }
 
 void Cluster::DropOlder(std::chrono::steady_clock::duration age) {

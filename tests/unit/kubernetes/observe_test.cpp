@@ -218,6 +218,15 @@ TEST_F(KubernetesObserve, ACustomResourceIsReadByItsScale) {
   provider_.AwaitCapacity("box", 5);
 }
 
+TEST_F(KubernetesObserve, ACustomResourceThatIsFollowedLaterIsRead) {
+  server_.Put(kBoxes, "box", {{"spec", {{"replicas", 4}}}});
+  server_.Put(kBoxes, "chest", {{"spec", {{"replicas", 7}}}});
+  ASSERT_EQ(provider_.Observe(Target("box", "Box")).capacity, 4);
+  const Observation seen = provider_.Observe(Target("chest", "Box"));
+  ASSERT_FALSE(seen.fault) << seen.fault->message;
+  EXPECT_EQ(seen.capacity, 7);
+}
+
 TEST_F(KubernetesObserve, AScaleThatCouldNotBeReadIsAskedAgain) {
   server_.Put(kBoxes, "box", {{"spec", {{"replicas", 4}}}});
   server_.Fail("GET", std::string(kBoxes) + "/box/scale", Refusal(500, "InternalError", "etcd"), 1);
