@@ -142,7 +142,7 @@ void Cluster::FailVersion(const Error& error) {
   }
   Later(version_backoff_.Next(error.retry_after), [this] {
     asking_version_ = false;
-    AskVersion();
+    if (!followed_.empty()) AskVersion();  // else with the next that is followed
   });
 }
 
