@@ -10,8 +10,6 @@ namespace {
 
 // Changes that come together are reported together.
 constexpr Millis kFlushAfter{20};
-// After a scale was set: answers that were on their way are here by then.
-constexpr std::chrono::seconds kStaleAnswers{60};
 
 std::string Lower(std::string text) {
   for (char& c : text) c = static_cast<char>(std::tolower(static_cast<unsigned char>(c)));
@@ -43,7 +41,8 @@ Cluster::~Cluster() {
 
 void Cluster::Follow(const std::string& service, const TargetPtr& target) {
   AskVersion();
-  if (!HoldsReplicas(target->group, target->kind)) Discover(target->ApiVersion());
+  // Again and again while its kind is not known: it may be installed any time.
+  if (CollectionOf(*target).empty()) Discover(target->ApiVersion());
   Followed& followed = followed_[service];
   followed.since = std::chrono::steady_clock::now();
   const bool same = followed.target != nullptr && *followed.target == *target;
@@ -62,6 +61,7 @@ void Cluster::Follow(const std::string& service, const TargetPtr& target) {
         SlicesKey(target->api_namespace, target->api_service)}) {
     interested_[key].insert(service);
   }
+  AskScale(*target);  // those that are there already report nothing until they change
 }
 
 void Cluster::DropOlder(std::chrono::steady_clock::duration age) {
@@ -107,6 +107,12 @@ void Cluster::Flush() {
   report_(changed);
 }
 
+void Cluster::Later(Millis pause, std::function<void()> task) {
+  loop_.After(pause, [alive = std::weak_ptr<int>(alive_), task = std::move(task)] {
+    if (!alive.expired()) task();
+  });
+}
+
 // --- What the server can do ---
 
 void Cluster::AskVersion() {
@@ -114,40 +120,55 @@ void Cluster::AskVersion() {
   ApiCall call;
   call.path = "/version";
   api_.Send(std::move(call), [this](const Result<std::string>& answer) {
-    asking_version_ = false;
-    if (!answer.ok()) return;  // asked again with the next look; until then nothing is promised
+    if (!answer.ok()) return FailVersion(answer.error());
     const Json version = Json::parse(*answer, nullptr, false);
     // "22+" on some providers.
     const int minor = std::atoi(Text(At(version, "minor")).c_str());
     const int major = std::atoi(Text(At(version, "major")).c_str());
+    if (major == 0) return FailVersion({ErrorKind::kUnavailable, "the answer is no version"});
+    asking_version_ = false;
     version_known_ = true;
     deletion_cost_ = major > 1 || minor >= 22;
     for (const auto& [service, followed] : followed_) Touch(CollectionOf(*followed.target));
   });
 }
 
+// Until it is known, nothing is told of any target: Kubernetes would seem to choose who ends, and
+// nobody would be drained before. Who may not read it goes on like that.
+void Cluster::FailVersion(const Error& error) {
+  const bool passes = error.kind == ErrorKind::kUnavailable || error.kind == ErrorKind::kThrottled;
+  if (!passes && !std::exchange(version_refused_, true)) {
+    for (const auto& [service, followed] : followed_) Touch(CollectionOf(*followed.target));
+  }
+  Later(version_backoff_.Next(error.retry_after), [this] {
+    asking_version_ = false;
+    if (!followed_.empty()) AskVersion();  // else with the next that is followed
+  });
+}
+
 void Cluster::Discover(const std::string& api_version) {
   Discovered& discovered = discovered_[api_version];
-  if (discovered.known || std::exchange(discovered.asking, true)) return;
+  if (std::exchange(discovered.asking, true)) return;
   ApiCall call;
   call.path = (api_version.find('/') == std::string::npos ? "/api/" : "/apis/") + api_version;
   api_.Send(std::move(call), [this, api_version](const Result<std::string>& answer) {
     Discovered& found = discovered_[api_version];
     found.asking = false;
-    found.fault.reset();
     if (!answer.ok()) {
+      if (found.known) return;  // the other kinds are what they were
       found.fault = answer.error();
-    } else {
-      found.known = true;
-      const Json list = Json::parse(*answer, nullptr, false);
-      for (const Json& resource : At(list, "resources")) {
-        // Of "plural/scale" the kind is Scale; the plural alone carries its own.
-        const std::string name = Text(At(resource, "name"));
-        if (name.find('/') != std::string::npos) continue;
-        found.plurals[Text(At(resource, "kind"))] = name;
-      }
+      return Touch(api_version);
     }
-    Touch(api_version);
+    const size_t before = found.plurals.size();
+    const Json list = Json::parse(*answer, nullptr, false);
+    for (const Json& resource : At(list, "resources")) {
+      // Of "plural/scale" the kind is Scale; the plural alone carries its own.
+      const std::string name = Text(At(resource, "name"));
+      if (name.find('/') != std::string::npos) continue;
+      found.plurals[Text(At(resource, "kind"))] = name;
+    }
+    found.fault.reset();
+    if (!std::exchange(found.known, true) || found.plurals.size() > before) Touch(api_version);
   });
 }
 
@@ -173,110 +194,6 @@ bool Cluster::EndsExactly(const KubernetesTarget& target) const {
   if (target.kind != "Deployment" && target.kind != "ReplicaSet") return false;
   const Workload* const workload = Find(target);
   return workload != nullptr && !workload->rolling;
-}
-
-// --- Workloads and their scales ---
-
-void Cluster::FollowWorkloads(const KubernetesTarget& target) {
-  const std::string path = CollectionOf(target);
-  if (path.empty()) return;
-  Workloads& workloads = workloads_[path];
-  if (workloads.collection) return;
-  // What was registered before the path was known.
-  for (const auto& [service, followed] : followed_) {
-    if (CollectionOf(*followed.target) != path) continue;
-    interested_[path].insert(service);
-    interested_[PathOf(*followed.target)].insert(service);
-  }
-  workloads.collection = std::make_unique<Collection>(
-      loop_, api_, std::vector<std::string>{path},
-      Collection::Listener{
-          .take = [this, path, group = target.group, kind = target.kind](
-                      const Json& object,
-                      bool deleted) { TakeWorkload(path, group, kind, object, deleted); },
-          .listed =
-              [this, path](const std::set<std::string>& names) {
-                std::erase_if(workloads_[path].items, [&](const auto& item) {
-                  if (names.contains(item.first)) return false;
-                  Touch(path + "/" + item.first);
-                  return true;
-                });
-              },
-          .changed = [this, path] { Touch(path); }});
-}
-
-void Cluster::TakeWorkload(const std::string& path, const std::string& group,
-                           const std::string& kind, const Json& object, bool deleted) {
-  const std::string name = Text(At(object, "metadata", "name"));
-  const std::string key = path + "/" + name;
-  Workloads& workloads = workloads_[path];
-  if (deleted) {
-    workloads.items.erase(name);
-    floors_.erase(key);
-    scales_.erase(key);
-    return Touch(key);
-  }
-  Workload workload = ReadWorkload(object, group, kind);
-  if (const auto floor = floors_.find(key); floor != floors_.end()) {
-    const auto age = std::chrono::steady_clock::now() - floor->second.since;
-    if (age > kStaleAnswers) {
-      floors_.erase(floor);
-    } else if (IsOlder(workload.version, floor->second.version)) {
-      return;
-    }
-  }
-  Workload& known = workloads.items[name];
-  if (!workload.replicas) workload.replicas = known.replicas;  // until its scale is read again
-  known = std::move(workload);
-  Touch(key);
-}
-
-void Cluster::TakeScale(const KubernetesTarget& target, int replicas, const std::string& version) {
-  const std::string path = PathOf(target);
-  const auto workloads = workloads_.find(CollectionOf(target));
-  if (path.empty() || workloads == workloads_.end()) return;
-  Workload& workload = workloads->second.items[target.name];
-  if (IsOlder(version, workload.version)) return;
-  workload.replicas = replicas;
-  workload.version = version;
-  floors_[path] = {.version = version, .since = std::chrono::steady_clock::now()};
-  if (!HoldsReplicas(target.group, target.kind)) scales_[path].version = version;
-  Touch(path);
-}
-
-// Of an object that changed and does not hold its replicas where we know.
-void Cluster::AskScale(const KubernetesTarget& target) {
-  if (HoldsReplicas(target.group, target.kind)) return;
-  const Workload* const workload = Find(target);
-  if (workload == nullptr) return;
-  const std::string path = PathOf(target);
-  Scale& scale = scales_[path];
-  if (scale.asking || scale.version == workload->version) return;
-  scale.asking = true;
-  ApiCall call;
-  call.path = path + "/scale";
-  api_.Send(std::move(call), [this, path, version = workload->version,
-                              copy = target](const Result<std::string>& answer) {
-    Scale& asked = scales_[path];
-    asked.asking = false;
-    asked.version = version;
-    asked.fault.reset();
-    if (!answer.ok()) {
-      asked.fault = answer.error();
-      return Touch(path);
-    }
-    const Json json = Json::parse(*answer, nullptr, false);
-    TakeScale(copy, Number(At(json, "spec", "replicas"), 0),
-              Text(At(json, "metadata", "resourceVersion")));
-    Touch(path);
-  });
-}
-
-const Workload* Cluster::Find(const KubernetesTarget& target) const {
-  const auto workloads = workloads_.find(CollectionOf(target));
-  if (workloads == workloads_.end()) return nullptr;
-  const auto item = workloads->second.items.find(target.name);
-  return item == workloads->second.items.end() ? nullptr : &item->second;
 }
 
 // --- Endpoints ---

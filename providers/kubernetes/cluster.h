@@ -89,6 +89,7 @@ class Cluster {
   };
 
   void AskVersion();
+  void FailVersion(const Error& error);
   void Discover(const std::string& api_version);
   [[nodiscard]] std::string CollectionOf(const KubernetesTarget& target) const;
   void FollowWorkloads(const KubernetesTarget& target);
@@ -99,6 +100,7 @@ class Cluster {
   void TakeSlice(const std::string& api_namespace, const Json& object, bool deleted);
   void DropSlice(const std::string& api_namespace, const std::string& name);
   void AskScale(const KubernetesTarget& target);
+  void FailScale(const std::string& path, const Error& error);
   void TakeScaler(const std::string& api_namespace, const std::string& name,
                   const std::string& scaled);
   [[nodiscard]] std::string BlockedBy(const KubernetesTarget& target) const;
@@ -108,12 +110,16 @@ class Cluster {
   // Something changed that whoever is interested in the key looks at.
   void Touch(const std::string& key);
   void Flush();
+  // After a pause, unless this has ended by then.
+  void Later(Millis pause, std::function<void()> task);
 
   EventLoop& loop_;
   Api api_;
   const std::function<void(const Services&)> report_;
-  bool asking_version_ = false;
+  bool asking_version_ = false;  // or waiting to ask again
   bool version_known_ = false;
+  bool version_refused_ = false;
+  Backoff version_backoff_;
   bool deletion_cost_ = false;  // the server's ReplicaSets choose their victims by it
 
   std::map<std::string, Followed> followed_;                 // by service
@@ -126,6 +132,7 @@ class Cluster {
   std::map<std::string, Floor> floors_;                      // by the object's path
   Services dirty_;                                           // to report
   std::optional<EventLoop::TimerId> flush_;
+  std::shared_ptr<int> alive_ = std::make_shared<int>();
 };
 
 }  // namespace autoscale::kubernetes

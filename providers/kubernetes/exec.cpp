@@ -119,6 +119,7 @@ Status ExecRun::Start(const ExecPlugin& plugin) {
   const int code = Spawn(plugin, ends[1], pid_);
   close(ends[1]);
   output_ = ends[0];
+  fcntl(output_, F_SETFL, O_NONBLOCK);  // ours only: the program's end blocks, as it expects
   if (code == 0) return Ok{};
   pid_ = -1;
   return Error{ErrorKind::kUnavailable,
@@ -132,10 +133,12 @@ void ExecRun::OnOutput() {
     text_.append(part.data(), static_cast<size_t>(n));
     return;
   }
-  if (n < 0 && errno == EINTR) return;
+  // It is watched still, unless enough was read.
+  if (n < 0 && (errno == EINTR || errno == EAGAIN) && text_.size() < kMaxOutput) return;
   loop_.Unwatch(output_);
   int status = 0;
-  if (waitpid(pid_, &status, WNOHANG) != pid_) {  // it has closed its output and not ended yet
+  // It has closed its output, or printed too much of it, and not ended yet.
+  if (waitpid(pid_, &status, WNOHANG) != pid_) {
     loop_.After(kLookAgain, [this, alive = std::weak_ptr<int>(alive_)] {
       if (!alive.expired() && pid_ > 0) OnOutput();
     });

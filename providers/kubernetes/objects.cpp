@@ -51,6 +51,7 @@ Workload ReadWorkload(const Json& object, const std::string& group, const std::s
   workload.version = Text(At(object, "metadata", "resourceVersion"));
   if (HoldsReplicas(group, kind)) workload.replicas = Number(At(object, "spec", "replicas"), 1);
   const Json& status = At(object, "status");
+  if (group == "apps") workload.ready = Number(At(status, "readyReplicas"), 0);  // no zero is said
   workload.rolling = group == "apps" && kind == "Deployment" &&
                      Number(At(status, "updatedReplicas"), 0) < Number(At(status, "replicas"), 0);
   return workload;

@@ -15,7 +15,8 @@ namespace autoscale::kubernetes {
 struct Workload {
   std::optional<int> replicas;  // absent: only its scale subresource tells
   std::string version;
-  bool rolling = false;  // a Deployment replaces its pods: it has more than one ReplicaSet
+  std::optional<int> ready;  // pods; absent: not told
+  bool rolling = false;      // a Deployment replaces its pods: it has more than one ReplicaSet
 };
 // Whether objects of the kind hold their replicas themselves, at spec.replicas, 1 when not set.
 bool HoldsReplicas(const std::string& group, const std::string& kind);

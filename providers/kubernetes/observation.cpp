@@ -20,7 +20,7 @@ bool Cluster::IsKnown(const std::string& service) const {
   if (discovered != discovered_.end() && discovered->second.known && CollectionOf(target).empty()) {
     return true;
   }
-  if (asking_version_ || !heard(workloads_, CollectionOf(target)) ||
+  if ((!version_known_ && !version_refused_) || !heard(workloads_, CollectionOf(target)) ||
       !heard(slices_, target.api_namespace) || !heard(scalers_, target.api_namespace)) {
     return false;
   }

@@ -1,5 +1,6 @@
 #include "providers/kubernetes/resize.h"
 
+#include <algorithm>
 #include <utility>
 
 namespace autoscale::kubernetes {
@@ -37,6 +38,8 @@ class Resizing : public std::enable_shared_from_this<Resizing> {
   void Finish(Status status) { done_(std::move(status)); }
   void Fail(Error error) { done_(std::move(error).Within(target_->Shown())); }
 
+  void FailNoScale() { Fail({ErrorKind::kUnavailable, "the answer is no scale"}); }
+
   // Whether there is something to do, and may be done.
   bool Proceeds() {
     if (replicas_ == wish_.capacity) {
@@ -44,11 +47,29 @@ class Resizing : public std::enable_shared_from_this<Resizing> {
       Finish(Ok{});
       return false;
     }
-    if (replicas_ == wish_.seen) return true;
+    if (replicas_ == wish_.seen) return !EndsUndrained();
     cluster_.TakeScale(*target_, replicas_, version_);
     Fail({ErrorKind::kConflict, "it was set to " + std::to_string(replicas_) + " meanwhile, not " +
                                     std::to_string(wish_.seen)});
     return false;
+  }
+
+  // Whoever decided this knows the endpoints only. When those are not all there for a moment, pods
+  // seem to have gone that serve; where victims are named, none of the others may end. Those above
+  // the replicas that are set are on their way out already. Of a workload that was only read by its
+  // scale nothing is known: that is so before the first look, and nothing is decided then.
+  bool EndsUndrained() {
+    const Workload* const workload = cluster_.Find(*target_);
+    if (wish_.capacity >= replicas_ || !cluster_.EndsExactly(*target_) || !workload->ready) {
+      return false;
+    }
+    const int serving = std::min(*workload->ready, replicas_);
+    if (serving - static_cast<int>(wish_.victims.size()) <= wish_.capacity) return false;
+    Fail({ErrorKind::kConflict, std::to_string(serving) + " pods are ready, more than " +
+                                    std::to_string(wish_.capacity) +
+                                    " and those that are drained: the endpoints do not show them "
+                                    "all"});
+    return true;
   }
 
   void Read(Next next) {
@@ -57,11 +78,12 @@ class Resizing : public std::enable_shared_from_this<Resizing> {
     cluster_.api().Send(std::move(call), [self = shared_from_this(), next = std::move(next)](
                                              const Result<std::string>& answer) {
       if (!answer.ok()) return self->Fail(answer.error());
-      self->TakeScale(*answer);
+      if (!self->TakeScale(*answer)) return self->FailNoScale();
       next();
     });
   }
 
+  // False: it is no scale, as what a proxy answers in the server's place.
   bool TakeScale(const std::string& answer) {
     const Json scale = Json::parse(answer, nullptr, false);
     version_ = Text(At(scale, "metadata", "resourceVersion"));
@@ -113,7 +135,7 @@ class Resizing : public std::enable_shared_from_this<Resizing> {
 
   void TakeAnswer(const Result<std::string>& answer) {
     if (answer.ok()) {
-      if (!TakeScale(*answer)) return Fail({ErrorKind::kUnavailable, "the answer is no scale"});
+      if (!TakeScale(*answer)) return FailNoScale();
       cluster_.TakeScale(*target_, replicas_, version_);
       return Finish(Ok{});
     }

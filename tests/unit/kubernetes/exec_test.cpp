@@ -76,6 +76,28 @@ TEST_F(KubernetesExec, FaultsAreToldWithoutWhatItPrinted) {
             "install it with: get login");
 }
 
+TEST_F(KubernetesExec, OneThatPrintsForEverHoldsNothingUp) {
+  const std::string there = testing::TempDir() + "exec-goes-on-" + std::to_string(::getpid());
+  std::filesystem::remove(there);
+  // More than is kept; then it is silent until the loop has done something else.
+  const ExecPlugin plugin{.api_version = kVersion,
+                          .command = {"sh", "-c",
+                                      "head -c 1048577 /dev/zero; for i in $(seq 200); do "
+                                      "[ -e \"$THERE\" ] && exit 5; sleep 0.05; done; exit 6"},
+                          .environment = {{"THERE", there}},
+                          .install_hint = {}};
+  EventLoop loop;
+  std::string fault;
+  const ExecRun run(loop, plugin, [&](const Result<ExecCredential>& result) {
+    fault = result.ok() ? "none" : result.error().message;
+    loop.Stop();
+  });
+  loop.After(Millis(500), [&] { std::ofstream(there) << "go on"; });
+  loop.Run();
+  EXPECT_EQ(fault, "the credential plugin sh: it exited with status 5");
+  std::filesystem::remove(there);
+}
+
 TEST_F(KubernetesExec, OneRunAnswersAllAndItsAnswerIsKept) {
   const KubeconfigFile file(
       "https://x",

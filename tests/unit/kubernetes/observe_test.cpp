@@ -181,6 +181,27 @@ TEST_F(KubernetesObserve, TheHighestOrdinalEndsFirst) {
   EXPECT_EQ(seen.instances[2].rank, 3);
 }
 
+TEST_F(KubernetesObserve, AVersionThatCouldNotBeReadIsAskedAgain) {
+  server_.Fail("GET", "/version", FakeAnswer{.status = 503, .body = "down"}, 1);
+  const Observation seen = provider_.Observe(Target());
+  EXPECT_FALSE(seen.fault);
+  EXPECT_TRUE(seen.abilities.ends_exactly);  // nothing is told before that is known
+}
+
+TEST_F(KubernetesObserve, WhatIsNoVersionIsAskedAgain) {
+  server_.Fail("GET", "/version", FakeAnswer{.body = "<html>login</html>"}, 1);
+  EXPECT_TRUE(provider_.Observe(Target()).abilities.ends_exactly);
+}
+
+TEST_F(KubernetesObserve, WhoMayNotReadTheVersionGoesOnWithout) {
+  server_.Fail("GET", "/version", Refusal(403, "Forbidden", "may not"), -1);
+  const Observation seen = provider_.Observe(Target());
+  EXPECT_FALSE(seen.fault);
+  EXPECT_FALSE(seen.abilities.ends_exactly);
+  server_.Heal();
+  provider_.Await("checkout", [](const Observation& o) { return o.abilities.ends_exactly; });
+}
+
 TEST_F(KubernetesObserve, VictimsAreNotChosenDuringARollout) {
   ASSERT_TRUE(provider_.Observe(Target()).abilities.ends_exactly);
   server_.Patch(kDeployments, "checkout", {{"status", {{"replicas", 3}, {"updatedReplicas", 1}}}});
@@ -197,6 +218,36 @@ TEST_F(KubernetesObserve, ACustomResourceIsReadByItsScale) {
   provider_.AwaitCapacity("box", 5);
 }
 
+TEST_F(KubernetesObserve, ACustomResourceThatIsFollowedLaterIsRead) {
+  server_.Put(kBoxes, "box", {{"spec", {{"replicas", 4}}}});
+  server_.Put(kBoxes, "chest", {{"spec", {{"replicas", 7}}}});
+  ASSERT_EQ(provider_.Observe(Target("box", "Box")).capacity, 4);
+  const Observation seen = provider_.Observe(Target("chest", "Box"));
+  ASSERT_FALSE(seen.fault) << seen.fault->message;
+  EXPECT_EQ(seen.capacity, 7);
+}
+
+TEST_F(KubernetesObserve, AScaleThatCouldNotBeReadIsAskedAgain) {
+  server_.Put(kBoxes, "box", {{"spec", {{"replicas", 4}}}});
+  server_.Fail("GET", std::string(kBoxes) + "/box/scale", Refusal(500, "InternalError", "etcd"), 1);
+  const Observation seen = provider_.Observe(Target("box", "Box"));
+  ASSERT_TRUE(seen.fault);
+  EXPECT_EQ(seen.fault->message, "the scale of Box shop/box: the API server answered 500: etcd");
+  provider_.AwaitCapacity("box", 4);  // though the object did not change
+  EXPECT_EQ(server_.Count("GET", std::string(kBoxes) + "/box/scale"), 2);
+}
+
+TEST_F(KubernetesObserve, WhatIsNoScaleIsAFault) {
+  server_.Put(kBoxes, "box", {{"spec", {{"replicas", 4}}}});
+  server_.Fail("GET", std::string(kBoxes) + "/box/scale", FakeAnswer{.body = "<html>login</html>"},
+               1);
+  const Observation seen = provider_.Observe(Target("box", "Box"));
+  ASSERT_TRUE(seen.fault) << *seen.capacity;
+  EXPECT_EQ(seen.fault->kind, ErrorKind::kUnavailable);
+  EXPECT_EQ(seen.fault->message, "the scale of Box shop/box: the answer is no scale");
+  provider_.AwaitCapacity("box", 4);
+}
+
 TEST_F(KubernetesObserve, ACustomResourceWithoutReplicasOrKindIsTold) {
   server_.Put(kBoxes, "box", {{"spec", ApiServer::Json::object()}});
   const Observation unset = provider_.Observe(Target("box", "Box"));
@@ -209,6 +260,30 @@ TEST_F(KubernetesObserve, ACustomResourceWithoutReplicasOrKindIsTold) {
   const Observation absent = provider_.Observe(crate);
   ASSERT_TRUE(absent.fault);
   EXPECT_EQ(absent.fault->message, "the API example.com/v1 has no resource of kind Crate");
+}
+
+TEST_F(KubernetesObserve, AKindThatIsInstalledLaterIsFound) {
+  server_.Put(kBoxes, "box", {{"spec", {{"replicas", 4}}}});
+  server_.Fail("GET", "/apis/example.com/v1", FakeAnswer{.body = R"({"resources": []})"}, 1);
+  const auto box = Target("box", "Box");
+  const Observation absent = provider_.Observe(box);
+  ASSERT_TRUE(absent.fault);
+  EXPECT_EQ(absent.fault->message, "the API example.com/v1 has no resource of kind Box");
+  provider_.Observe(box);  // as each minute
+  provider_.AwaitCapacity("box", 4);
+}
+
+TEST_F(KubernetesObserve, AnAbsentKindDoesNotHarmItsNeighbours) {
+  server_.Put(kBoxes, "box", {{"spec", {{"replicas", 4}}}});
+  const auto box = Target("box", "Box");
+  auto crate = Target("crate", "Box");
+  crate->kind = "Crate";
+  ASSERT_TRUE(provider_.Observe({box, crate})[1].fault);
+  server_.Fail("GET", "/apis/example.com/v1", FakeAnswer{.status = 503, .body = "down"}, 1);
+  provider_.Observe({box, crate});  // asks for the kinds again, in vain
+  server_.Patch(kBoxes, "box", WorkloadJson(5));
+  provider_.AwaitCapacity("box", 5);
+  EXPECT_FALSE(provider_.Observe(box).fault);
 }
 
 TEST_F(KubernetesObserve, ATokenIsReadAgainWhenItIsRefused) {

@@ -34,6 +34,45 @@ TEST_F(KubernetesResize, VictimsAreMarkedBefore) {
   EXPECT_EQ(provider_.Observe(Target()).capacity, 0);
 }
 
+TEST_F(KubernetesResize, PodsThatTheEndpointsDoNotShowAreNotEnded) {
+  const auto ready = [&](int pods) {
+    auto workload = WorkloadJson(4);
+    workload["status"] = {{"replicas", 4}, {"updatedReplicas", 4}, {"readyReplicas", pods}};
+    server_.Put(kDeployments, "checkout", workload);
+  };
+  ready(4);
+  ASSERT_TRUE(provider_.Observe(Target()).abilities.ends_exactly);
+  const Status status = provider_.SetCapacity(Target(), {.capacity = 3, .victims = {}, .seen = 4});
+  ASSERT_FALSE(status.ok());
+  EXPECT_EQ(status.error().kind, ErrorKind::kConflict);
+  EXPECT_EQ(status.error().message,
+            "Deployment shop/checkout: 4 pods are ready, more than 3 and those that are drained: "
+            "the endpoints do not show them all");
+  EXPECT_EQ(server_.Get(kDeployments, "checkout")["spec"]["replicas"], 4);
+  // One that is drained may go; and so may the next at once, though the status is not news yet.
+  ASSERT_TRUE(
+      provider_.SetCapacity(Target(), {.capacity = 3, .victims = {"checkout-d"}, .seen = 4}).ok());
+  ASSERT_TRUE(
+      provider_.SetCapacity(Target(), {.capacity = 2, .victims = {"checkout-c"}, .seen = 3}).ok());
+}
+
+TEST_F(KubernetesResize, PodsThatAreNotReadyNeedNoDrain) {
+  auto workload = WorkloadJson(4);
+  workload["status"] = {{"replicas", 4}, {"updatedReplicas", 4}, {"readyReplicas", 3}};
+  server_.Put(kDeployments, "checkout", workload);
+  ASSERT_TRUE(provider_.Observe(Target()).abilities.ends_exactly);
+  EXPECT_TRUE(provider_.SetCapacity(Target(), {.capacity = 3, .victims = {}, .seen = 4}).ok());
+}
+
+TEST_F(KubernetesResize, WhereKubernetesChoosesThoseThatAreReadyDoNotMatter) {
+  server_.SetMinor(20);
+  auto workload = WorkloadJson(4);
+  workload["status"] = {{"replicas", 4}, {"updatedReplicas", 4}, {"readyReplicas", 4}};
+  server_.Put(kDeployments, "checkout", workload);
+  ASSERT_FALSE(provider_.Observe(Target()).abilities.ends_exactly);
+  EXPECT_TRUE(provider_.SetCapacity(Target(), {.capacity = 3, .victims = {}, .seen = 4}).ok());
+}
+
 TEST_F(KubernetesResize, VictimsThatMayNotBeMarkedAreNotGuessed) {
   ASSERT_FALSE(provider_.Observe(Target()).fault);
   const std::string said =
@@ -107,6 +146,19 @@ TEST_F(KubernetesResize, WithoutALookBeforeTheScaleIsRead) {
   EXPECT_EQ(provider_.Observe(Target()).capacity, 4);
 }
 
+TEST_F(KubernetesResize, WhatIsNoScaleIsNotBelieved) {
+  const FakeAnswer page{.body = "<html>login</html>"};
+  server_.Fail("GET", std::string(kDeployments) + "/checkout/scale", page, 1);
+  // Without a look before, its scale is read.
+  const CapacityWish wish{.capacity = 4, .victims = {}, .seen = 2};
+  const Status status = provider_.SetCapacity(Target(), wish);
+  ASSERT_FALSE(status.ok());
+  EXPECT_EQ(status.error().kind, ErrorKind::kUnavailable);
+  EXPECT_EQ(status.error().message, "Deployment shop/checkout: the answer is no scale");
+  EXPECT_EQ(provider_.Observe(Target()).capacity, 2);
+  EXPECT_TRUE(provider_.SetCapacity(Target(), wish).ok());
+}
+
 TEST_F(KubernetesResize, ACustomResourceIsScaled) {
   server_.Put(kBoxes, "box", {{"spec", {{"replicas", 4}}}});
   const auto box = Target("box", "Box");
@@ -114,6 +166,33 @@ TEST_F(KubernetesResize, ACustomResourceIsScaled) {
   const Status status = provider_.SetCapacity(box, {.capacity = 0, .victims = {}, .seen = 4});
   ASSERT_TRUE(status.ok()) << status.error().message;
   EXPECT_EQ(provider_.Observe(box).capacity, 0);
+}
+
+TEST_F(KubernetesResize, AScaleThatIsSetIsReadable) {
+  server_.Put(kBoxes, "box", {{"spec", {{"replicas", 4}}}});
+  const auto box = Target("box", "Box");
+  server_.Fail("GET", std::string(kBoxes) + "/box/scale", Refusal(500, "InternalError", "etcd"), 1);
+  ASSERT_TRUE(provider_.Observe(box).fault);
+  ASSERT_TRUE(provider_.SetCapacity(box, {.capacity = 6, .victims = {}, .seen = 4}).ok());
+  const Observation seen = provider_.Observe(box);
+  EXPECT_FALSE(seen.fault) << seen.fault->message;
+  EXPECT_EQ(seen.capacity, 6);
+}
+
+TEST_F(KubernetesResize, AnAnswerThatComesLateBringsNothingBack) {
+  ASSERT_FALSE(provider_.Observe(Target()).fault);
+  server_.Delete(kDeployments, "checkout");
+  provider_.AwaitFault("checkout", "there is no Deployment shop/checkout");
+  const std::string scale = std::string(kDeployments) + "/checkout/scale";
+  for (const char* const method : {"GET", "PATCH"}) {  // of the moment before
+    const char* const body =
+        R"({"kind": "Scale", "metadata": {"resourceVersion": "1"}, "spec": {"replicas": 2}})";
+    server_.Fail(method, scale, FakeAnswer{.body = body}, -1);
+  }
+  ASSERT_TRUE(provider_.SetCapacity(Target(), {.capacity = 3, .victims = {}, .seen = 2}).ok());
+  const Observation seen = provider_.Observe(Target());
+  ASSERT_TRUE(seen.fault) << *seen.capacity;
+  EXPECT_EQ(seen.fault->message, "there is no Deployment shop/checkout");
 }
 
 TEST_F(KubernetesResize, RefusalsSayWhatCanBeDone) {
