@@ -48,6 +48,9 @@ class Cluster {
   // As last seen; null: it is not there, or was not read yet.
   [[nodiscard]] const Workload* Find(const KubernetesTarget& target) const;
   [[nodiscard]] bool EndsExactly(const KubernetesTarget& target) const;
+  // Whether its Service has endpoints that are ready, or had a minute ago: else its pods are
+  // nobody's to drain.
+  [[nodiscard]] bool HasEndpoints(const KubernetesTarget& target) const;
   // Its scale is this now; what is older is not believed for a while.
   void TakeScale(const KubernetesTarget& target, int replicas, const std::string& version);
 
@@ -59,6 +62,9 @@ class Cluster {
   struct Slices {
     std::map<std::string, Slice> items;                       // by name
     std::map<std::string, std::set<std::string>> by_service;  // their names
+    // By service, of those that ever had a ready endpoint: since when there is none. Follows what
+    // is observed.
+    mutable std::map<std::string, std::optional<std::chrono::steady_clock::time_point>> empty_since;
     std::unique_ptr<Collection> collection;
   };
   struct Scalers {

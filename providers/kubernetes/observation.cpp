@@ -1,10 +1,17 @@
 // What is told of a cluster's targets.
+#include <algorithm>
 #include <cstdlib>
 #include <utility>
 
 #include "providers/kubernetes/cluster.h"
 
 namespace autoscale::kubernetes {
+namespace {
+
+// Endpoints that are replaced are back long before; so long none of the pods is taken for idle.
+constexpr std::chrono::minutes kEmptyForGood{1};
+
+}  // namespace
 
 bool Cluster::IsKnown(const std::string& service) const {
   const auto followed = followed_.find(service);
@@ -70,6 +77,14 @@ Observation Cluster::Observe(const std::string& service) const {
   return Read(target, std::move(observation));
 }
 
+bool Cluster::HasEndpoints(const KubernetesTarget& target) const {
+  const auto slices = slices_.find(target.api_namespace);
+  if (slices == slices_.end()) return false;
+  const auto known = slices->second.empty_since.find(target.api_service);
+  if (known == slices->second.empty_since.end()) return false;
+  return !known->second || std::chrono::steady_clock::now() - *known->second < kEmptyForGood;
+}
+
 Observation Cluster::Read(const KubernetesTarget& target, Observation observation) const {
   const Workload* const workload = Find(target);
   if (workload == nullptr) {
@@ -94,6 +109,15 @@ Observation Cluster::Read(const KubernetesTarget& target, Observation observatio
     return observation;
   }
   observation.instances = *std::move(instances);
+  const bool serves =
+      std::any_of(observation.instances.begin(), observation.instances.end(),
+                  [](const ObservedInstance& each) { return each.state == InstanceState::kReady; });
+  if (serves) {
+    all.empty_since[target.api_service].reset();
+  } else if (const auto known = all.empty_since.find(target.api_service);
+             known != all.empty_since.end() && !known->second) {
+    known->second = std::chrono::steady_clock::now();
+  }
   if (target.kind != "StatefulSet") return observation;
   for (ObservedInstance& instance : observation.instances) {
     const size_t dash = instance.id.rfind('-');

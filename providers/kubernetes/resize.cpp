@@ -55,12 +55,14 @@ class Resizing : public std::enable_shared_from_this<Resizing> {
   }
 
   // Whoever decided this knows the endpoints only. When those are not all there for a moment, pods
-  // seem to have gone that serve; where victims are named, none of the others may end. Those above
+  // seem to have gone that serve; where victims are named, none of the others may end. Pods without
+  // a Service, such as workers of a queue, have none to be drained from. Those above
   // the replicas that are set are on their way out already. Of a workload that was only read by its
   // scale nothing is known: that is so before the first look, and nothing is decided then.
   bool EndsUndrained() {
     const Workload* const workload = cluster_.Find(*target_);
-    if (wish_.capacity >= replicas_ || !cluster_.EndsExactly(*target_) || !workload->ready) {
+    if (wish_.capacity >= replicas_ || !cluster_.EndsExactly(*target_) || !workload->ready ||
+        !cluster_.HasEndpoints(*target_)) {
       return false;
     }
     const int serving = std::min(*workload->ready, replicas_);

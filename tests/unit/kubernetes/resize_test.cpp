@@ -56,6 +56,15 @@ TEST_F(KubernetesResize, PodsThatTheEndpointsDoNotShowAreNotEnded) {
       provider_.SetCapacity(Target(), {.capacity = 2, .victims = {"checkout-c"}, .seen = 3}).ok());
 }
 
+TEST_F(KubernetesResize, PodsWithoutAServiceHaveNothingToBeDrainedFrom) {
+  server_.Delete(kSlices, "checkout-x");
+  auto workload = WorkloadJson(4);
+  workload["status"] = {{"replicas", 4}, {"updatedReplicas", 4}, {"readyReplicas", 4}};
+  server_.Put(kDeployments, "checkout", workload);
+  ASSERT_TRUE(provider_.Observe(Target()).abilities.ends_exactly);
+  EXPECT_TRUE(provider_.SetCapacity(Target(), {.capacity = 3, .victims = {}, .seen = 4}).ok());
+}
+
 TEST_F(KubernetesResize, PodsThatAreNotReadyNeedNoDrain) {
   auto workload = WorkloadJson(4);
   workload["status"] = {{"replicas", 4}, {"updatedReplicas", 4}, {"readyReplicas", 3}};
