@@ -15,7 +15,7 @@ DEMO_TARGETS := autoscaled autoscalectl autoscaled-policy-worker autoscaled-laun
 # Each fuzz target runs so long.
 FUZZ_SECONDS ?= 600
 
-# What runs under sanitizers: unit, integration, threads (the unit tests with more than one), or several.
+# What runs under sanitizers: unit, integration, threads and parsers (the unit tests of those), or several.
 SANITIZED := unit integration
 
 .PHONY: help deps test-deps parts kubernetes configure build demo test test-real nightly test-asan test-tsan fuzz bench lint check-deps check-docs clean
