@@ -11,6 +11,7 @@
 #include <string_view>
 #include <utility>
 
+#include "daemon/telemetry/log.h"
 #include "daemon/telemetry/process.h"
 
 namespace autoscale {
@@ -292,6 +293,9 @@ void AddUsage(Page& page, const std::vector<UsageView>& usage) {
 void AddProcess(Page& page) {
   page.Single("autoscaled_build_info", "Always 1; the labels say which build runs.",
               MetricType::Gauge, 1, {{"version", AUTOSCALED_VERSION}});
+  page.Single("autoscaled_log_lines_lost_total",
+              "Lines of the log that were not written: nobody read it, or its file took none.",
+              MetricType::Counter, static_cast<double>(LogLinesLost()));
   const auto own = ReadOwnUsage();
   if (!own) return;
   page.Single("process_cpu_seconds_total", "CPU time that the daemon has used.",

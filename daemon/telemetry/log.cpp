@@ -1,11 +1,17 @@
 #include "daemon/telemetry/log.h"
 
+#include <poll.h>
 #include <spdlog/logger.h>
 #include <spdlog/pattern_formatter.h>
+#include <spdlog/sinks/base_sink.h>
 #include <spdlog/sinks/basic_file_sink.h>
-#include <spdlog/sinks/stdout_sinks.h>
+#include <unistd.h>
 
+#include <algorithm>
 #include <array>
+#include <atomic>
+#include <cerrno>
+#include <climits>
 #include <cmath>
 #include <memory>
 #include <mutex>
@@ -24,10 +30,69 @@ constexpr std::array<std::pair<std::string_view, level_enum>, 4> kLevels = {
      {"warn", spdlog::level::warn},
      {"error", spdlog::level::err}}};
 
+std::atomic<uint64_t> lines_lost{0};
+
+// Standard error, as far as it takes something at once.
+class StandardErrorSink final : public spdlog::sinks::base_sink<std::mutex> {
+ protected:
+  void sink_it_(const spdlog::details::log_msg& message) override {
+    if (missing_ > 0 && !Write(Format(Missing(message)))) return Lose();
+    missing_ = 0;
+    if (!Write(Format(message))) Lose();
+  }
+  void flush_() override {}  // nothing is kept
+
+ private:
+  // A pipe, a socket and a terminal that are ready take so much without waiting.
+  static constexpr size_t kPiece = PIPE_BUF;
+
+  static bool IsReady() {
+    pollfd standard_error{.fd = STDERR_FILENO, .events = POLLOUT, .revents = 0};
+    return poll(&standard_error, 1, 0) == 1 && (standard_error.revents & POLLOUT) != 0;
+  }
+
+  std::string Format(const spdlog::details::log_msg& message) {
+    spdlog::memory_buf_t line;
+    formatter_->format(message, line);
+    return (std::exchange(cut_, false) ? "\n" : "") + std::string(line.data(), line.size());
+  }
+
+  [[nodiscard]] spdlog::details::log_msg Missing(const spdlog::details::log_msg& next) {
+    text_ = R"("level":"warn","message":"nobody read this log: lines are missing","lines":)" +
+            std::to_string(missing_);
+    return {next.time, {}, next.logger_name, spdlog::level::warn, text_};
+  }
+
+  // False: not the whole of it.
+  bool Write(std::string_view line) {
+    const size_t whole = line.size();
+    while (!line.empty()) {
+      if (!IsReady()) break;
+      const ssize_t count = write(STDERR_FILENO, line.data(), std::min(line.size(), kPiece));
+      if (count < 0 && errno == EINTR) continue;
+      if (count <= 0) break;
+      line.remove_prefix(static_cast<size_t>(count));
+    }
+    cut_ = !line.empty() && line.size() < whole;
+    return line.empty();
+  }
+
+  void Lose() {
+    ++missing_;
+    ++lines_lost;
+  }
+
+  uint64_t missing_ = 0;  // since the last that was written
+  bool cut_ = false;      // a line ends in its middle
+  std::string text_;
+};
+
 std::shared_ptr<spdlog::logger> MakeLogger(spdlog::sink_ptr sink, level_enum level) {
   auto logger = std::make_shared<spdlog::logger>("autoscaled", std::move(sink));
   logger->set_level(level);
   logger->flush_on(spdlog::level::trace);  // the last line before a crash matters most
+  // A disk that is full; saying so elsewhere might be waited for.
+  logger->set_error_handler([](const std::string&) { ++lines_lost; });
   logger->set_formatter(std::make_unique<spdlog::pattern_formatter>(
       R"({"time":"%Y-%m-%dT%H:%M:%S.%eZ",%v})", spdlog::pattern_time_type::utc));
   return logger;
@@ -52,7 +117,7 @@ class Current {
  private:
   std::mutex mutex_;
   std::shared_ptr<spdlog::logger> logger_ =
-      MakeLogger(std::make_shared<spdlog::sinks::stderr_sink_mt>(), spdlog::level::info);
+      MakeLogger(std::make_shared<StandardErrorSink>(), spdlog::level::info);
 };
 
 void AppendText(std::string& line, std::string_view text) {
@@ -102,7 +167,7 @@ Status StartLogging(const LogSpec& spec) {
   try {
     spdlog::sink_ptr sink;
     if (spec.file.empty()) {
-      sink = std::make_shared<spdlog::sinks::stderr_sink_mt>();
+      sink = std::make_shared<StandardErrorSink>();
     } else {
       sink = std::make_shared<spdlog::sinks::basic_file_sink_mt>(spec.file);  // appends
     }
@@ -125,5 +190,7 @@ void LogWarning(std::string_view message, LogFields fields) {
 void LogError(std::string_view message, LogFields fields) {
   Log(spdlog::level::err, "error", message, fields);
 }
+
+uint64_t LogLinesLost() { return lines_lost; }
 
 }  // namespace autoscale

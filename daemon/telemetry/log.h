@@ -1,4 +1,8 @@
 // Structured logs: one JSON object a line, through spdlog. From any thread.
+//
+// A line is written before the call returns, so that the last one before a crash is there, but
+// never waited for: while nobody reads standard error (a reader that is stopped, a full pipe) its
+// lines are dropped and counted, and the first that goes out again says how many are missing.
 #pragma once
 
 #include <cstdint>
@@ -26,5 +30,8 @@ void LogDebug(std::string_view message, LogFields fields = {});
 void LogInfo(std::string_view message, LogFields fields = {});
 void LogWarning(std::string_view message, LogFields fields = {});
 void LogError(std::string_view message, LogFields fields = {});
+
+// Lines that were not written since the start: nobody read them, or their file took none.
+uint64_t LogLinesLost();
 
 }  // namespace autoscale

@@ -1,13 +1,17 @@
 #include "daemon/telemetry/log.h"
 
+#include <fcntl.h>
 #include <gtest/gtest.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <cmath>
+#include <csignal>
 #include <filesystem>
 #include <fstream>
 #include <nlohmann/json.hpp>
+#include <sstream>
 #include <thread>
 
 namespace autoscale {
@@ -95,6 +99,101 @@ TEST_F(LogTest, LinesAreAppendedAndNeverLost) {
   Start("info");
   LogInfo("one");  // flushed at once: a crash must not swallow it
   EXPECT_EQ(Lines().size(), 2u);
+}
+
+// Standard error as a pipe whose other end is read only on demand.
+class StandardErrorPipe {
+ public:
+  StandardErrorPipe() {
+    EXPECT_EQ(pipe(ends_), 0);
+    EXPECT_EQ(fcntl(ends_[1], F_SETPIPE_SZ, kSize), kSize);
+    EXPECT_EQ(fcntl(ends_[0], F_SETFL, O_NONBLOCK), 0);
+    dup2(ends_[1], STDERR_FILENO);
+  }
+  ~StandardErrorPipe() {
+    dup2(former_, STDERR_FILENO);
+    for (const int fd : {former_, ends_[0], ends_[1]}) close(fd);
+  }
+  std::vector<std::string> Read() const {
+    std::string text;
+    std::vector<char> piece(kSize);
+    for (ssize_t count; (count = read(ends_[0], piece.data(), piece.size())) > 0;) {
+      text.append(piece.data(), static_cast<size_t>(count));
+    }
+    std::vector<std::string> lines;
+    std::istringstream in(text);
+    for (std::string line; std::getline(in, line);) lines.push_back(line);
+    return lines;
+  }
+  static constexpr int kSize = 4 * 4096;
+
+ private:
+  const int former_ = dup(STDERR_FILENO);
+  int ends_[2] = {-1, -1};
+};
+
+TEST_F(LogTest, AStandardErrorThatNobodyReadsHoldsNothingUp) {
+  ASSERT_TRUE(StartLogging(LogSpec{}).ok());
+  const StandardErrorPipe pipe;
+  constexpr uint64_t kLines = 1000;  // more than it holds
+  const uint64_t before = LogLinesLost();
+  for (uint64_t i = 0; i < kLines; ++i) LogInfo("unread", {{"i", static_cast<int64_t>(i)}});
+  const uint64_t lost = LogLinesLost() - before;
+  ASSERT_GT(lost, 0u);
+  ASSERT_LT(lost, kLines);
+
+  const std::vector<std::string> first = pipe.Read();
+  EXPECT_EQ(first.size(), kLines - lost);
+  for (const std::string& line : first) EXPECT_TRUE(json::accept(line)) << line;
+
+  LogInfo("read again");
+  LogInfo("and on");
+  const std::vector<std::string> then = pipe.Read();
+  ASSERT_EQ(then.size(), 3u);
+  const json missing = json::parse(then[0]);
+  EXPECT_EQ(missing["message"], "nobody read this log: lines are missing");
+  EXPECT_EQ(missing["lines"], lost);
+  EXPECT_EQ(json::parse(then[1])["message"], "read again");
+  EXPECT_EQ(json::parse(then[2])["message"], "and on");
+}
+
+TEST_F(LogTest, ALineThatIsCutOffDoesNotSpoilTheNext) {
+  ASSERT_TRUE(StartLogging(LogSpec{}).ok());
+  const StandardErrorPipe pipe;
+  const std::string long_text(2 * StandardErrorPipe::kSize, 'x');
+  LogInfo(long_text);
+  EXPECT_EQ(pipe.Read().size(), 1u);  // its beginning
+  LogInfo("next");
+  const std::vector<std::string> then = pipe.Read();
+  ASSERT_EQ(then.size(), 3u);
+  EXPECT_EQ(then[0], "");  // the end of the one that was cut off
+  EXPECT_EQ(json::parse(then[1])["lines"], 1);
+  EXPECT_EQ(json::parse(then[2])["message"], "next");
+}
+
+TEST_F(LogTest, AStandardErrorWhoseReaderHasGoneIsNoHarm) {
+  ASSERT_TRUE(StartLogging(LogSpec{}).ok());
+  const int former = dup(STDERR_FILENO);
+  int ends[2];
+  ASSERT_EQ(pipe(ends), 0);
+  dup2(ends[1], STDERR_FILENO);
+  close(ends[0]);
+  close(ends[1]);
+  const auto handler = std::signal(SIGPIPE, SIG_IGN);  // as the daemon does
+  const uint64_t before = LogLinesLost();
+  LogInfo("to nobody");
+  dup2(former, STDERR_FILENO);
+  close(former);
+  (void)std::signal(SIGPIPE, handler);
+  EXPECT_EQ(LogLinesLost() - before, 1u);
+}
+
+TEST_F(LogTest, AFileWithoutRoomLosesLinesAndNothingElse) {
+  const uint64_t before = LogLinesLost();
+  ASSERT_TRUE(StartLogging({.level = "info", .file = "/dev/full"}).ok());
+  LogInfo("one");
+  LogInfo("two");
+  EXPECT_EQ(LogLinesLost() - before, 2u);
 }
 
 TEST_F(LogTest, LinesOfManyThreadsDoNotMix) {
