@@ -73,6 +73,30 @@ TEST_F(RecoveryTest, ALockThatIsHeldForAMomentIsWaitedFor) {
   AwaitSettled(2);
 }
 
+// As after a start by hand as another user.
+TEST_F(RecoveryTest, InstancesWhoseFolderCannotBeReadAreNotTakenForLost) {
+  StartWith(2);
+  const std::map<pid_t, int> before = rig_.Backends();
+  rig_.End(SIGKILL);
+  if (geteuid() == 0) rig_.RunUnder({"/usr/bin/setpriv", "--bounding-set=-all", "--inh-caps=-all"});
+  const auto folders = rig_.folder() / "state/process/web";
+  const auto permit = [&](std::filesystem::perms permissions) {
+    for (const auto& folder : std::filesystem::directory_iterator(folders)) {
+      std::filesystem::permissions(folder, permissions);
+    }
+  };
+  permit(std::filesystem::perms::none);
+  const auto refused = rig_.Launch({});
+  EXPECT_EQ(refused->Wait(), 1);
+  EXPECT_TRUE(Says(refused->Errors(), {"cannot read " + folders.string() + "/web-1-",
+                                       "Permission denied", "must not be taken for lost"}));
+  EXPECT_EQ(rig_.Backends(), before);
+  permit(std::filesystem::perms::owner_all);
+  rig_.Start();
+  AwaitSettled(2);
+  EXPECT_EQ(rig_.Backends(), before);
+}
+
 TEST_F(RecoveryTest, ARestartLeavesTheInstancesAlone) {
   StartWith(3);
   const std::map<pid_t, int> before = rig_.Backends();
