@@ -58,6 +58,27 @@ TEST_F(RecoveryTest, HoldsWhilePrometheusIsDead) {
   AwaitSettled(1);
 }
 
+// Each answer names its request, as those of a proxy in front of Prometheus do.
+TEST_F(RecoveryTest, AFaultWhoseWordsChangeOnEachTickDoesNotFloodTheLog) {
+  StartWith(1);
+  rig_.prometheus().Break("load", [](double now) {
+    return FakeAnswer{.status = 503,
+                      .body = R"({"status":"error","errorType":"unavailable","error":"request )" +
+                              std::to_string(now) + R"( failed"})"};
+  });
+  AwaitMoreTicks(20);
+  const auto count = [this](const std::string& message) {
+    const std::string log = rig_.daemon().Errors();
+    int lines = 0;
+    for (size_t at = log.find(message); at != std::string::npos; at = log.find(message, at + 1)) {
+      ++lines;
+    }
+    return lines;
+  };
+  EXPECT_GE(count("queries fail"), 1);
+  EXPECT_LE(count("queries fail"), 6);
+}
+
 // As a child does that a daemon was about to start when it was killed.
 TEST_F(RecoveryTest, ALockThatIsHeldForAMomentIsWaitedFor) {
   StartWith(2);
