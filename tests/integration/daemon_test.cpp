@@ -140,8 +140,8 @@ TEST_F(DaemonTest, AReloadBySignalTellsTheLogWhatItWarnsOf) {
   rig_.Write("autoscaled.yaml", good + "protection: {changes_per_minute: 7}\n");
   rig_.daemon().Signal(SIGHUP);
   EXPECT_TRUE(Eventually([&] {
-    return Says(rig_.daemon().Errors(), {"the configuration has a warning", "autoscaled.yaml",
-                                         "only after a restart"});
+    return Says(rig_.daemon().Errors(),
+                {"the configuration has a warning", "autoscaled.yaml", "only after a restart"});
   }));
 }
 

@@ -129,6 +129,8 @@ TEST_F(RecoveryTest, ARestartLeavesTheInstancesAlone) {
   rig_.Start();
   AwaitSettled(3);
   EXPECT_EQ(rig_.Backends(), before);
+  EXPECT_EQ(rig_.Ctl({"status", "web"}).out.find("last change  never"), std::string::npos)
+      << "what another daemon changed is a change";
   AwaitMoreTicks(4);
   EXPECT_EQ(rig_.Metric("autoscaled_instances_started_total"), 0);
   Load(1);  // what another daemon started can be stopped
