@@ -344,6 +344,7 @@ int Main(int argc, char** argv) {
     return 2;
   }
 
+  if (!options->check_config) KeepHangups();
   LoadResult loaded = LoadAndCheck(options->config, options->dry_run);
   for (const Diagnostic& diagnostic : loaded.diagnostics) {
     std::fprintf(stderr, "%s\n", ToString(diagnostic).c_str());
