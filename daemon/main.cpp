@@ -31,25 +31,6 @@ namespace {
 constexpr std::chrono::seconds kUsageWithin{2};
 constexpr Millis kStatusEvery = std::chrono::seconds(10);
 
-Result<PrometheusOptions> ConnectTo(const PrometheusSpec& spec) {
-  PrometheusOptions options{.urls = spec.urls,
-                            .timeout = spec.timeout,
-                            .username = spec.username,
-                            .ca_file = spec.ca_file,
-                            .max_answer_bytes = spec.max_answer_bytes};
-  if (spec.bearer_token) {
-    auto token = ReadSecret(*spec.bearer_token);
-    if (!token.ok()) return std::move(token).error().Within("prometheus.bearer_token");
-    options.bearer_token = *token;
-  }
-  if (spec.password) {
-    auto password = ReadSecret(*spec.password);
-    if (!password.ok()) return std::move(password).error().Within("prometheus.password");
-    options.password = *password;
-  }
-  return options;
-}
-
 void LogPlugin(PluginLogLevel level, const std::string& plugin, const std::string& text) {
   if (level == PluginLogLevel::kWarning) return LogWarning(text, {{"plugin", plugin}});
   LogInfo(text, {{"plugin", plugin}});
@@ -363,6 +344,7 @@ int Main(int argc, char** argv) {
     return 2;
   }
 
+  if (!options->check_config) KeepHangups();
   LoadResult loaded = LoadAndCheck(options->config, options->dry_run);
   for (const Diagnostic& diagnostic : loaded.diagnostics) {
     std::fprintf(stderr, "%s\n", ToString(diagnostic).c_str());

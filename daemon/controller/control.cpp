@@ -17,6 +17,7 @@ namespace {
 constexpr std::chrono::seconds kAnswerWithin{5};
 constexpr size_t kNamesSuggested = 3;
 constexpr int kDecisionsSearched = 20;
+constexpr size_t kWarningsTold = 20;  // of a configuration, each a line of the log
 
 // Names that share most of their beginning with what was asked for.
 std::string Closest(const std::string& name, const std::vector<std::string>& known) {
@@ -32,6 +33,16 @@ std::string Closest(const std::string& name, const std::vector<std::string>& kno
     text += (i == 0 ? "" : ", ") + ranked[i].second;
   }
   return text;
+}
+
+// Whoever reloads by SIGHUP sees nothing but the log.
+void TellWarnings(const std::vector<std::string>& warnings) {
+  for (size_t i = 0; i < std::min(kWarningsTold, warnings.size()); ++i) {
+    LogWarning("the configuration has a warning", {{"warning", warnings[i]}});
+  }
+  if (warnings.size() <= kWarningsTold) return;
+  LogWarning("the configuration has more warnings; autoscaled --check-config shows all",
+             {{"more", static_cast<int64_t>(warnings.size() - kWarningsTold)}});
 }
 
 const StageRecord* FindStage(const Decision& decision, std::string_view name) {
@@ -328,6 +339,7 @@ Result<ReloadReport> Controller::Reload(bool may_remove_all) {
   for (const Diagnostic& diagnostic : loaded.diagnostics) {
     report->warnings.push_back(ToString(diagnostic));
   }
+  TellWarnings(report->warnings);
   LogInfo("configuration loaded", {{"services", static_cast<int64_t>(report->services)},
                                    {"added", static_cast<int64_t>(report->added)},
                                    {"changed", static_cast<int64_t>(report->changed)},

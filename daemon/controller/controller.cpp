@@ -228,10 +228,10 @@ std::vector<Controller::Case> Controller::Collect(Group& group, TimePoint now) {
     Distribute(group, i, now);
     group.answers[i].reset();  // megabytes, for many services
   }
-  TellOutage(group);
+  TellOutage(group, now);
   for (const Case& one : cases) {
     derived_.Fill(*one.service->spec, one.service->capacity, one.service->samples);
-    TellSamples(*one.service);
+    TellSamples(*one.service, now);
   }
   return cases;
 }

@@ -131,8 +131,8 @@ class Controller final : public ControlSurface {
   void TakeBreakers();
   void TellStore(const std::string& problem);
   static void NoteFault(Group& group, const std::string& metric, const std::string& error);
-  static void TellOutage(Group& group);
-  static void TellSamples(Service& service);
+  static void TellOutage(Group& group, TimePoint now);
+  static void TellSamples(Service& service, TimePoint now);
   void Regroup(TimePoint now);
   void Put(std::shared_ptr<const ServiceSpec> spec, const ServiceRow* row,
            std::vector<InstanceRow> instances);

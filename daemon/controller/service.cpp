@@ -16,6 +16,14 @@ bool KeptHolds::Take(uint64_t outcome, TimePoint now) {
   return true;
 }
 
+bool ToldSeldom::Take(TimePoint now) {
+  if (now - since_ >= kWhile) {
+    since_ = now;
+    lines_ = 0;
+  }
+  return ++lines_ <= kMost;
+}
+
 ServiceRow RowOf(const Service& service) {
   return {.name = service.spec->name,
           .desired = service.desired,

@@ -178,6 +178,7 @@ void Controller::Put(std::shared_ptr<const ServiceSpec> spec, const ServiceRow* 
       service->breaker_since = row->breaker_since;
       service->policy_state = row->policy_state;
       service->history = row->history;
+      service->last_change = std::max(service->history.last_out(), service->history.last_in());
     }
   }
   service->spec = spec;
