@@ -333,6 +333,7 @@ void Controller::TakeBreakers() {
     if (service == nullptr || member == nullptr) continue;
     service->breaker = member->breaker;
     service->breaker_since = member->breaker_since;
+    service->contested = member->contested;
     batch_.services.push_back(RowOf(*service));
     if (service->breaker.empty()) {
       LogInfo("the breaker is closed: the service is acted on again", {{"service", name}});

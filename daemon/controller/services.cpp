@@ -101,7 +101,7 @@ void Controller::TakeUp(std::shared_ptr<const ServiceSpec> spec, StoredService s
     for (const AppliedChange& change : row.history.changes()) ledger_.Add(change.at, change.delta);
   }
   Put(std::move(spec), row.name.empty() ? nullptr : &row, std::move(stored.instances));
-  options_.fleet.RestoreBreaker(name, row.breaker, row.breaker_since);
+  if (!FindService(name)->breaker.empty()) options_.fleet.RestoreBreaker(name, row);
 }
 
 // A removal that the end of the last daemon interrupted goes on; a service that has come back since
@@ -176,6 +176,9 @@ void Controller::Put(std::shared_ptr<const ServiceSpec> spec, const ServiceRow* 
       service->pause_reason = row->pause_reason;
       service->breaker = row->breaker;
       service->breaker_since = row->breaker_since;
+      service->contested = row->contested;
+      service->target = row->target;
+      service->size = row->size;
       service->policy_state = row->policy_state;
       service->history = row->history;
     }

@@ -95,14 +95,20 @@ void Fleet::Put(std::shared_ptr<const ServiceSpec> spec, std::optional<int> desi
   Observe({&member});
 }
 
-void Fleet::RestoreBreaker(const std::string& service, const std::string& why, TimePoint since) {
+void Fleet::RestoreBreaker(const std::string& service, const ServiceRow& row) {
   Member* member = FindMember(service);
-  if (member == nullptr || why.empty()) return;
-  member->breaker = why;
-  member->breaker_since = since;
+  if (member == nullptr || row.breaker.empty()) return;
+  member->breaker = row.breaker;
+  member->breaker_since = row.breaker_since;
   member->breaker_stored = true;
-  member->failures = member->failures_allowed;
-  member->last_failure = since;
+  member->contested = row.contested;
+  if (row.contested) {
+    member->contests = member->failures_allowed;
+    member->last_contest = options_.clock.Now();  // nobody has looked until now
+  } else {
+    member->failures = member->failures_allowed;
+    member->last_failure = row.breaker_since;
+  }
 }
 
 void Fleet::CloseBreaker(const std::string& service) {

@@ -62,7 +62,7 @@ class Fleet {
   // Who publishes the upstream, be it a service that is leaving; empty: nobody.
   [[nodiscard]] std::string OwnerOf(const std::string& gateway, const std::string& upstream) const;
   // A breaker as it was stored; after Put.
-  void RestoreBreaker(const std::string& service, const std::string& why, TimePoint since);
+  void RestoreBreaker(const std::string& service, const ServiceRow& row);
   void CloseBreaker(const std::string& service);
   // No scale-in takes the instance away until then; in the past: from now on any may. kNotFound
   // when there is none of that name, kConflict when it leaves already. Stored by the next
@@ -121,6 +121,7 @@ class Fleet {
                         const Result<std::vector<Observation>>& answer);
   void TakeTarget(const Observation& observation, TimePoint sent);
   bool TakeSizing(Member& member, const Observation& observation, TimePoint sent);
+  void TakeHeld(Member& member, TimePoint sent);
   void TakeShortage(Member& member, const Observation& observation);
   void TakeFault(Member& member, const Observation& observation);
   void TakeChange(Member& member, int capacity);

@@ -28,7 +28,8 @@ int Kept(const Member& member) {
 }
 
 bool IsOurs(const Member& member) {
-  return member.spec->owner != CapacityOwner::kExternal && member.sizing->blocked.empty();
+  return member.spec->owner != CapacityOwner::kExternal && member.sizing->blocked.empty() &&
+         !member.contested;
 }
 
 // What it ought to be set to. Instances that may not be taken away, as they are protected, keep it
