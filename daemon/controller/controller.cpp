@@ -344,6 +344,18 @@ void Controller::TakeBreakers() {
   }
 }
 
+void Controller::TakeSizes() {
+  for (const std::string& name : options_.fleet.TakeSizes()) {
+    Service* service = FindService(name);
+    const Member* member = options_.fleet.Find(name);
+    if (service == nullptr || member == nullptr || !member->sizing) continue;
+    service->size = member->sizing->stored;
+    // What somebody else set holds from now on, also over a crash.
+    if (service->spec->owner == CapacityOwner::kShared) service->desired = member->desired;
+    batch_.services.push_back(RowOf(*service));
+  }
+}
+
 void Controller::Note(const std::string& name, std::string text) {
   Service* service = FindService(name);
   if (service == nullptr) {
@@ -369,6 +381,7 @@ void Controller::Note(const std::string& name, std::string text) {
 void Controller::Journal(TimePoint now) {
   options_.fleet.Reconcile(now, batch_);
   TakeBreakers();
+  TakeSizes();
   StoreActions();
   if (!batch_.empty()) {
     if (now < store_retry_) return options_.fleet.PublishLosses(now);

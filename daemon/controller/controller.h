@@ -129,6 +129,7 @@ class Controller final : public ControlSurface {
   void Close(Service& service);
   void StoreActions();
   void TakeBreakers();
+  void TakeSizes();
   void TellStore(const std::string& problem);
   static void NoteFault(Group& group, const std::string& metric, const std::string& error);
   static void TellOutage(Group& group);

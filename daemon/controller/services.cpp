@@ -160,7 +160,7 @@ void Controller::Put(std::shared_ptr<const ServiceSpec> spec, const ServiceRow* 
                      std::vector<InstanceRow> instances) {
   // What is stored of one that was leaving is that it ought to be gone: what is found counts.
   // And one that no decision has changed yet says nothing.
-  const bool is_known =
+  bool is_known =
       row != nullptr && row->leaving.empty() && (row->generation > 0 || row->desired > 0);
   Service* service = FindService(spec->name);
   if (service == nullptr) {
@@ -190,8 +190,10 @@ void Controller::Put(std::shared_ptr<const ServiceSpec> spec, const ServiceRow* 
   service->basis_hash = HashOf(Encode(BasisOf(spec, options_.policy_limits)));
   service->samples.clear();
   service->told.clear();
+  const std::string name = spec->name;
   options_.fleet.Put(std::move(spec), is_known ? std::optional<int>(row->desired) : std::nullopt,
                      std::move(instances));
+  if (is_known) options_.fleet.RestoreSize(name, row->size);
 }
 
 // Services by interval. Groups begin apart, so that their queries do not all come at once; services

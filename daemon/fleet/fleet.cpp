@@ -73,6 +73,8 @@ void Fleet::Put(std::shared_ptr<const ServiceSpec> spec, std::optional<int> desi
   } else if (rehearsed != member.rehearsal) {
     // What was only rehearsed must not become real, nor the other way round.
     Settle(member);
+    member.sizing.reset();
+    member.remembered.reset();
     for (Instance& instance : member.instances) instance.stored = false;
     member.known = false;
     member.observed = false;
@@ -82,6 +84,7 @@ void Fleet::Put(std::shared_ptr<const ServiceSpec> spec, std::optional<int> desi
         former->target->identity() != member.spec->target->identity()) {
       // Another one's capacity: nothing is asked before it is known.
       member.sizing.reset();
+      member.remembered.reset();
       member.observed = false;
       member.known = false;
     }
@@ -109,6 +112,11 @@ void Fleet::RestoreBreaker(const std::string& service, const ServiceRow& row) {
     member->failures = member->failures_allowed;
     member->last_failure = row.breaker_since;
   }
+}
+
+void Fleet::RestoreSize(const std::string& service, const SizeRow& size) {
+  Member* member = FindMember(service);
+  if (member != nullptr && size.capacity >= 0) member->remembered = size;
 }
 
 void Fleet::CloseBreaker(const std::string& service) {
@@ -260,6 +268,7 @@ void Fleet::Reconcile(TimePoint now, StoreBatch& batch) {
       member->breaker_stored = !member->breaker.empty();
       breakers_.push_back(service);
     }
+    if (HasNewSize(*member, now)) sizes_.push_back(service);
     to_act_.insert(service);
   }
   touched_.clear();
@@ -462,6 +471,7 @@ bool Fleet::IsSettled(const std::string& service) const {
 }
 
 std::vector<std::string> Fleet::TakeLeft() { return std::exchange(left_, {}); }
+std::vector<std::string> Fleet::TakeSizes() { return std::exchange(sizes_, {}); }
 std::vector<std::string> Fleet::TakeBreakers() { return std::exchange(breakers_, {}); }
 
 }  // namespace autoscale

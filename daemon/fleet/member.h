@@ -98,6 +98,7 @@ struct Sizing {
   int wished = -1;       // the capacity wished last; with its victims one wish
   uint64_t wishes = 0;   // how many there were, since the start
   std::vector<std::string> victims;
+  SizeRow stored;  // what the service's row says; nothing is asked for that it does not say
 };
 
 struct Member {
@@ -110,8 +111,9 @@ struct Member {
   bool rehearsal = false;  // provider and gateways only record; capacity is what is observed
   bool leaving = false;    // removed from the configuration: drained, stopped, then dropped
   bool blind = false;      // lists that show it are another's now: drains last to the bound
-  std::unique_ptr<Sizing> sizing;   // null: the daemon names the instances
-  std::vector<Instance> instances;  // by id
+  std::unique_ptr<Sizing> sizing;     // null: the daemon names the instances
+  std::optional<SizeRow> remembered;  // as stored before the start, until its target is observed
+  std::vector<Instance> instances;    // by id
   std::vector<Link> links;
 
   uint64_t sequence = 0;            // number of the present list

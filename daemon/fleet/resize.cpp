@@ -36,16 +36,31 @@ int CountTaken(const Sizing& sizing, const Observation& observation) {
 
 }  // namespace
 
+// What was known of it before the start is compared with what it is now as if there had been no
+// pause: a wish that was under way may have come true in part or as a whole.
+void Fleet::BeginSizing(Member& member, int capacity, TimePoint sent) {
+  member.sizing = std::make_unique<Sizing>();
+  Sizing& sizing = *member.sizing;
+  sizing.id = ++last_sizing_;
+  sizing.capacity = capacity;
+  const auto remembered = std::exchange(member.remembered, std::nullopt);
+  if (!remembered || member.rehearsal || !member.known) return;
+  sizing.capacity = remembered->capacity;
+  sizing.wished = remembered->asked;
+  sizing.ours = remembered->asked < 0;
+  sizing.stored = *remembered;
+  sizing.answered = sent;  // nothing has proven itself yet
+  for (const Instance& instance : member.instances) {
+    if (instance.phase == InstancePhase::kStopping) sizing.victims.push_back(instance.id);
+  }
+}
+
 // What is told of the target as a whole; false: it could not be read, nothing of it counts.
 bool Fleet::TakeSizing(Member& member, const Observation& observation, TimePoint sent) {
   TakeFault(member, observation);
   if (!member.unread.empty()) return false;
   if (observation.abilities.names_instances) return true;
-  if (!member.sizing) {
-    member.sizing = std::make_unique<Sizing>();
-    member.sizing->id = ++last_sizing_;
-    member.sizing->capacity = *observation.capacity;
-  }
+  if (!member.sizing) BeginSizing(member, *observation.capacity, sent);
   Sizing& sizing = *member.sizing;
   sizing.abilities = observation.abilities;
   if (sizing.blocked != observation.blocked) {
@@ -149,6 +164,10 @@ void Fleet::Resize(Member& member, TimePoint now) {
   auto wish = WishFor(member, now);
   if (!wish) return;
   Sizing& sizing = *member.sizing;
+  if (!member.rehearsal && wish->capacity != sizing.stored.asked) {
+    Touch(member.spec->name);  // stored first, lest a crash makes it somebody else's
+    return;
+  }
   if (wish->capacity != sizing.wished || wish->victims != sizing.victims || sizing.ours) {
     sizing.wished = wish->capacity;
     sizing.victims = wish->victims;

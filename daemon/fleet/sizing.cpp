@@ -1,6 +1,7 @@
 #include "daemon/fleet/sizing.h"
 
 #include <algorithm>
+#include <utility>
 
 namespace autoscale {
 namespace {
@@ -85,6 +86,17 @@ std::optional<CapacityWish> WishFor(const Member& member, TimePoint now) {
     }
   }
   return wish;
+}
+
+bool HasNewSize(Member& member, TimePoint now) {
+  if (!member.sizing || member.rehearsal) return false;
+  Sizing& sizing = *member.sizing;
+  const auto wish = WishFor(member, now);
+  const SizeRow size{.capacity = sizing.capacity,
+                     .asked = wish          ? wish->capacity
+                              : sizing.ours ? -1
+                                            : sizing.wished};
+  return std::exchange(sizing.stored, size) != size;
 }
 
 bool IsDueToBeSeen(Member& member, TimePoint now) {
