@@ -51,6 +51,9 @@ Status Controller::Start(const std::vector<ServiceSpec>& specs) {
   std::map<std::string, StoredService> stored;
   for (ServiceRow& row : *rows) stored[row.name].row = std::move(row);
   for (InstanceRow& row : *instances) stored[row.service].instances.push_back(std::move(row));
+  absent_ = std::move(stored);  // all, until they are found to be configured
+  if (auto moved = RefuseMoves(specs); !moved) return moved;
+  stored = std::exchange(absent_, {});
 
   // What was tried begins anew where it cannot be read: nothing depends on it.
   auto shadows = options_.store.ReadShadows();
@@ -190,6 +193,7 @@ void Controller::Put(std::shared_ptr<const ServiceSpec> spec, const ServiceRow* 
   service->basis_hash = HashOf(Encode(BasisOf(spec, options_.policy_limits)));
   service->samples.clear();
   service->told.clear();
+  is_known = TakeTarget(*service) && is_known;
   const std::string name = spec->name;
   options_.fleet.Put(std::move(spec), is_known ? std::optional<int>(row->desired) : std::nullopt,
                      std::move(instances));

@@ -80,8 +80,7 @@ void Fleet::Put(std::shared_ptr<const ServiceSpec> spec, std::optional<int> desi
     member.observed = false;
   } else {
     autoscale::CloseBreaker(member);  // the new specification may be the remedy
-    if (member.sizing && former->target != nullptr &&
-        former->target->identity() != member.spec->target->identity()) {
+    if (IsOtherTarget(*former, *member.spec)) {
       // Another one's capacity: nothing is asked before it is known.
       member.sizing.reset();
       member.remembered.reset();
