@@ -297,21 +297,6 @@ std::optional<Error> Controller::FindUnknownAdapter(const std::vector<ServiceSpe
   return std::nullopt;
 }
 
-// What one provider started another cannot end.
-std::optional<Error> Controller::FindMoved(const std::vector<ServiceSpec>& specs) const {
-  for (const ServiceSpec& spec : specs) {
-    const Member* const member = options_.fleet.Find(spec.name);
-    if (member == nullptr || member->rehearsal || spec.dry_run) continue;
-    if (member->spec->provider == spec.provider) continue;
-    return Error{ErrorKind::kInvalid,
-                 spec.file + ":" + std::to_string(spec.line) + ": service '" + spec.name +
-                     "' moves from provider " + member->spec->provider + " to " + spec.provider +
-                     ": take it out, reload, and put it back when its instances have ended; or "
-                     "give it another name beside the old one"};
-  }
-  return std::nullopt;
-}
-
 Result<ReloadReport> Controller::Reload(bool may_remove_all) {
   // One after the other, lest an older reading of the files comes last.
   const std::lock_guard lock(reloading_);
@@ -376,7 +361,7 @@ Result<ReloadReport> Controller::ReplaceAll(std::vector<ServiceSpec> specs, bool
                      "meant, `autoscalectl reload --remove-all`"};
   }
   if (auto unknown = FindUnknownAdapter(specs)) return *std::move(unknown);
-  if (auto moved = FindMoved(specs)) return *std::move(moved);
+  if (auto moved = RefuseMoves(specs); !moved) return std::move(moved).error();
   if (auto taken = FindTakenUpstream(specs)) return *std::move(taken);
   ReloadReport report{.services = static_cast<int>(specs.size())};
   std::unordered_set<std::string> wanted;

@@ -33,7 +33,11 @@ ServiceRow RowOf(const Service& service) {
           .policy_state = service.policy_state,
           .history = service.history,
           .breaker = service.breaker,
-          .breaker_since = service.breaker_since};
+          .breaker_since = service.breaker_since,
+          .leaving = {},
+          .target = service.target,
+          .size = service.size,
+          .contested = service.contested};
 }
 
 Basis BasisOf(const std::shared_ptr<const ServiceSpec>& spec, const PolicyLimits& limits) {

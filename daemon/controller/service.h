@@ -65,6 +65,9 @@ struct Service {
   std::string pause_reason;
   std::string breaker;  // as the fleet has it
   TimePoint breaker_since;
+  bool contested = false;
+  TargetRow target;  // of whoever acted last: a dry run leaves it as it was
+  SizeRow size;
   std::string policy_state;
   History history;
 

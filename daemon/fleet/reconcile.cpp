@@ -227,13 +227,14 @@ class Pass {
     member_.failures = 0;
     if (member_.breaker.empty()) return;
     Note("the breaker closes: " + why);
-    CloseBreaker(member_);
+    EndRowOfFailures(member_);
   }
 
   // All is as it ought to be, though nothing was started since: what failed is over. Without a
   // breaker it counts still, until a start has held.
   void EndOldFailure() {
-    if (!HasFailed(member_) || now_ - member_.last_failure < kProven) return;
+    if (!HasFailed(member_) || member_.contested) return;
+    if (now_ - member_.last_failure < kProven) return;
     if (member_.sizing && member_.sizing->capacity != member_.desired) return;
     const bool well = std::all_of(member_.instances.begin(), member_.instances.end(),
                                   [](const Instance& i) { return IsReady(i) && i.proven; });
@@ -293,13 +294,16 @@ class Pass {
                               sizing.victims.end();
   }
 
-  // Its target protects it since, and was not asked to end it: another one goes instead.
+  // Its target protects it since, and was not asked to end it: another one goes instead. Or none
+  // does, as the capacity is contested.
   bool StaysAfterAll(Instance& instance) {
-    if (!member_.sizing || instance.kept.empty() || instance.state == InstanceState::kStopping ||
+    if (!member_.sizing || (instance.kept.empty() && !member_.contested) ||
+        instance.state == InstanceState::kStopping ||
         (instance.phase == InstancePhase::kStopping && instance.asked) || IsAskedFor(instance)) {
       return false;
     }
-    Note(instance.id + " is taken back: " + instance.kept);
+    Note(instance.id + " is taken back: " +
+         (instance.kept.empty() ? "the capacity is left as it is" : instance.kept));
     const bool began = instance.state == InstanceState::kStarting;
     Enter(instance, began ? InstancePhase::kStarting : InstancePhase::kServing, now_);
     return true;
