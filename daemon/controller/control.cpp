@@ -325,9 +325,12 @@ Result<ReloadReport> Controller::Reload(bool may_remove_all) {
     return report;
   }
   ++options_.counters.reloads;
+  std::string warnings;  // whoever reloads by a signal has only the log
   for (const Diagnostic& diagnostic : loaded.diagnostics) {
     report->warnings.push_back(ToString(diagnostic));
+    warnings += (warnings.empty() ? "" : "\n") + report->warnings.back();
   }
+  if (!warnings.empty()) LogWarning("the configuration has doubts", {{"warnings", warnings}});
   LogInfo("configuration loaded", {{"services", static_cast<int64_t>(report->services)},
                                    {"added", static_cast<int64_t>(report->added)},
                                    {"changed", static_cast<int64_t>(report->changed)},
