@@ -64,12 +64,14 @@ size_t PolicyTrials::Unpack(Round& round) const {
   return in.Done() ? count : 0;
 }
 
-void PolicyTrials::HandleLoss(Round& round, Loss loss, size_t sent) {
+size_t PolicyTrials::HandleLoss(Round& round, Loss loss, size_t sent) {
   ++losses_;
-  const auto culprit =
-      round.blame.Find(process_->running(), loss, std::span(round.todo).first(sent));
+  const auto running = process_->running();
+  const auto culprit = round.blame.Find(running, loss, std::span(round.todo).first(sent));
   process_.reset();
-  if (!culprit) return;
+  const size_t ended = std::min<size_t>(running.value_or(0), sent);
+  const size_t next = ended > 0 ? ended : kMaxBatch;
+  if (!culprit) return next;
   const EvaluationRequest& request = round.requests[*culprit];
   standing_.Killed(request);
   const Millis wall = request.snapshot.limits.wall.value_or(limits_.wall);
@@ -78,6 +80,7 @@ void PolicyTrials::HandleLoss(Round& round, Loss loss, size_t sent) {
   last_loss_ = round.verdicts[*culprit].text;
   std::erase(round.todo, *culprit);
   AnswerQuarantined(round);
+  return next;
 }
 
 // As in a tick: what has killed its process three times is not run a fourth time.
@@ -108,7 +111,7 @@ Status PolicyTrials::Run(Round& round) {
     const auto lost = process_->Exchange(batch_.frames(), batch_.walls(), answer_, stop_);
     const size_t answered = lost ? 0 : Unpack(round);
     if (answered == 0) {
-      HandleLoss(round, lost.value_or(Loss::kDied), sent);
+      most = HandleLoss(round, lost.value_or(Loss::kDied), sent);
       continue;
     }
     round.todo.erase(round.todo.begin(),

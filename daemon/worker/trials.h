@@ -42,7 +42,9 @@ class PolicyTrials {
   Status EnsureProcess();
   // Takes the answers to the first of what was sent; how many, 0 when they are none.
   size_t Unpack(Round& round) const;
-  void HandleLoss(Round& round, Loss loss, size_t sent);
+  // Answers how many to send next: those that had come to an end, so that they are not lost again
+  // with each that hangs behind them.
+  size_t HandleLoss(Round& round, Loss loss, size_t sent);
   void AnswerQuarantined(Round& round) const;
 
   const std::string executable_;
