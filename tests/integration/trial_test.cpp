@@ -32,7 +32,7 @@ class TrialDaemonTest : public testing::Test {
   void WriteHanging(int count, const std::string& wall = "100ms") {
     std::string yaml = "services:\n";
     for (int i = 0; i < count; ++i) {
-      const std::string name = "hangs-" + std::to_string(i);
+      const std::string name = "hangs-" + std::to_string(10 + i);  // in this order
       rig_.Write("policies/" + name + ".lua",
                  "-- " + name +
                      "\nlocal s = string.rep('x', 1000000)\nfor i = 1, 6 do s = s .. s end\n"
@@ -59,15 +59,15 @@ class TrialDaemonTest : public testing::Test {
 TEST_F(TrialDaemonTest, AReloadWithPoliciesThatHangIsAnsweredAndTicksGoOn) {
   StartWith(2);
   const std::set<pid_t> backends = rig_.BackendPids();
-  WriteHanging(10);  // each takes its process's 250 ms
+  WriteHanging(6);  // each takes its process's 250 ms
   const double before = rig_.Metric("autoscaled_ticks_total");
-  const DaemonRig::Ended taken = rig_.Ctl({"reload"});
+  const DaemonRig::Ended taken = rig_.Ctl({"reload", "--timeout", "60s"});
   EXPECT_GE(rig_.Metric("autoscaled_ticks_total") - before, 4);
   EXPECT_EQ(taken.code, 0) << taken.err;
   const std::string answer = taken.out + taken.err;
-  EXPECT_TRUE(Says(answer, {"10 added", Told("hangs-0"), Told("hangs-9")}));
+  EXPECT_TRUE(Says(answer, {"6 added", Told("hangs-10"), Told("hangs-15")}));
   // Whoever reloads by a signal reads it in the log.
-  EXPECT_TRUE(Says(rig_.daemon().Errors(), {"the configuration has doubts", Told("hangs-4")}));
+  EXPECT_TRUE(Says(rig_.daemon().Errors(), {"the configuration has doubts", Told("hangs-12")}));
 
   rig_.prometheus().Set("load", "web", 3);
   AwaitSettled(3);
@@ -78,13 +78,13 @@ TEST_F(TrialDaemonTest, AReloadWithPoliciesThatHangIsAnsweredAndTicksGoOn) {
 TEST_F(TrialDaemonTest, AfterTooManyThatHangTheReloadIsRefused) {
   StartWith(2);
   WriteHanging(34, "1ms");
-  const DaemonRig::Ended refused = rig_.Ctl({"reload"});
+  const DaemonRig::Ended refused = rig_.Ctl({"reload", "--timeout", "60s"});
   EXPECT_EQ(refused.code, 1);
   EXPECT_TRUE(
       Says(refused.err,
            {"autoscaled.yaml: 3 policies were not tried (the first is that of service "
-            "'hangs-32'): the process that tries them was lost too often, the last time to ",
-            "hangs-31.lua: did not come back within 1 ms"}))
+            "'hangs-42'): the process that tries them was lost too often, the last time to ",
+            "hangs-41.lua: did not come back within 1 ms"}))
       << refused.err;
   rig_.prometheus().Set("load", "web", 3);
   AwaitSettled(3);
@@ -105,7 +105,7 @@ TEST_F(TrialDaemonTest, ACheckTellsWhatHangsAndTriesTheOthers) {
   rig_.WriteService("last", "return track(metric \"laod\", 1)\n");
   const auto check = rig_.Launch({"--check-config"});
   EXPECT_EQ(check->Wait(), 2);
-  EXPECT_TRUE(Says(check->Errors(), {"services.d/hanging.yaml:2: " + Told("hangs-0"),
+  EXPECT_TRUE(Says(check->Errors(), {"services.d/hanging.yaml:2: " + Told("hangs-10"),
                                      "services.d/last.yaml:1: ", "unknown metric 'laod'"}));
 }
 
@@ -115,7 +115,7 @@ TEST_F(TrialDaemonTest, WithoutTheWorkersProgramNothingIsTakenUntried) {
   const auto there = rig_.folder() / "libexec/autoscaled/autoscaled-policy-worker";
   const auto away = rig_.folder() / "away";
   std::filesystem::rename(there, away);
-  const DaemonRig::Ended refused = rig_.Ctl({"reload"});
+  const DaemonRig::Ended refused = rig_.Ctl({"reload", "--timeout", "60s"});
   EXPECT_EQ(refused.code, 1);
   EXPECT_TRUE(Says(refused.err,
                    {"autoscaled.yaml: the policies cannot be tried: policy worker: cannot start ",
@@ -127,7 +127,7 @@ TEST_F(TrialDaemonTest, WithoutTheWorkersProgramNothingIsTakenUntried) {
   rig_.prometheus().Set("load", "web", 2);
   AwaitSettled(2);  // the worker that it has goes on
   std::filesystem::rename(away, there);
-  EXPECT_EQ(rig_.Ctl({"reload"}).code, 0);
+  EXPECT_EQ(rig_.Ctl({"reload", "--timeout", "60s"}).code, 0);
 }
 
 }  // namespace

@@ -241,8 +241,8 @@ TEST(TrialsTest, WhatIsTheSameButForTheNameIsTriedOnce) {
 
 TEST(TrialsTest, ATrialMayTakeLongerThanAnEvaluation) {
   Load load;
-  // Some 10 ms each time, 35 times: beyond what one of 100 ms may take before it is killed.
-  load.Add("for i = 1, 1000000 do end return track(metric 'cpu', 0.6)");
+  // Some 20 ms each time, 35 times: beyond what one of 100 ms may take before it is killed.
+  load.Add("for i = 1, 2500000 do end return track(metric 'cpu', 0.6)");
   EXPECT_EQ(Try(load, {.instructions = 1'000'000'000})[0].text, "");
 }
 
