@@ -268,27 +268,29 @@ TEST(TrialsTest, AWorkerAnswersWhatItHasAfterASlice) {
   EXPECT_LT(count, 100);
 }
 
-// Without it this would not end.
 TEST(TrialsTest, AStopEndsATrialThatHangs) {
   Load load;
   load.Add(kHang);
   const auto requests = load.Requests();
+  auto process = WorkerProcess::Spawn(WORKER_PATH, Hanging(std::chrono::hours(1)));
+  ASSERT_TRUE(process) << process.error().message;
+  WorkerBatch batch(FrameKind::kTrials, std::chrono::hours(1));
+  batch.Pack(requests, std::vector<uint32_t>{0}, 1);
   std::stop_source ends;
-  PolicyTrials trials(WORKER_PATH, Hanging(std::chrono::hours(1)), ends.get_token());
-  const std::string children =
-      "/proc/self/task/" + std::to_string(gettid()) + "/children";  // of this thread
+  clockid_t clock{};
+  ASSERT_EQ(clock_getcpuclockid((*process)->pid(), &clock), 0);
   std::jthread stopper([&] {
-    for (bool busy = false; !busy; std::this_thread::yield()) {
-      int child = 0;
-      clockid_t clock{};
-      timespec used{};
-      std::ifstream(children) >> child;
-      busy = child > 0 && clock_getcpuclockid(child, &clock) == 0 &&
-             clock_gettime(clock, &used) == 0 && (used.tv_sec > 0 || used.tv_nsec > 100'000'000);
+    timespec used{};  // until it has worked for 100 ms
+    while (clock_gettime(clock, &used) == 0 && used.tv_sec == 0 && used.tv_nsec < 100'000'000) {
+      std::this_thread::yield();
     }
     ends.request_stop();
   });
-  const auto stopped = trials.Try(requests);
+  std::string answer;
+  EXPECT_EQ((*process)->Exchange(batch.frames(), batch.walls(), answer, ends.get_token()),
+            Loss::kLeft);
+  stopper.join();
+  const auto stopped = PolicyTrials(WORKER_PATH, {}, ends.get_token()).Try(requests);
   ASSERT_FALSE(stopped);
   EXPECT_EQ(stopped.error().message, "told to stop before it was done");
 }
