@@ -77,8 +77,8 @@ class Daemon {
                      .counters = counters_,
                      .epoch = store_->epoch(),
                      .failures_allowed = spec_.protection.failures,
-                     .note = [this](const std::string& service, std::string text) {
-                       controller_->Note(service, std::move(text));
+                     .note = [this](const std::string& service, NoteKind kind, std::string text) {
+                       controller_->Note(service, kind, std::move(text));
                      }});
     controller_ = std::make_unique<Controller>(
         ControllerOptions{.clock = *clock_,
@@ -94,7 +94,8 @@ class Daemon {
                           .policy_limits = spec_.policy_limits,
                           .changes_per_minute = spec_.protection.changes_per_minute,
                           .cost_per_hour = spec_.protection.cost_per_hour,
-                          .load = [this] { return Load(); }});
+                          .load = [this] { return Load(); },
+                          .wait = [](Millis time) { std::this_thread::sleep_for(time); }});
     io_ = std::thread([this] { loop_.Run(); });
     if (Status started = controller_->Start(services); !started.ok()) return started;
 

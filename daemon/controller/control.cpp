@@ -3,6 +3,7 @@
 #include <atomic>
 #include <future>
 #include <map>
+#include <unordered_set>
 
 #include "daemon/controller/controller.h"
 #include "daemon/controller/leaving.h"
@@ -15,6 +16,9 @@ namespace {
 
 // How long a question waits for the tick thread, which is busy for milliseconds at most.
 constexpr std::chrono::seconds kAnswerWithin{5};
+// What replaces files takes one away before it writes the next: a service that is missing is looked
+// for once more after so long, before its instances are drained.
+constexpr Millis kBeingReplaced = std::chrono::seconds(1);
 constexpr size_t kNamesSuggested = 3;
 constexpr int kDecisionsSearched = 20;
 constexpr size_t kWarningsTold = 20;  // of a configuration, each a line of the log
@@ -297,10 +301,25 @@ std::optional<Error> Controller::FindUnknownAdapter(const std::vector<ServiceSpe
   return std::nullopt;
 }
 
+// Whether a service of now would be removed.
+bool Controller::Removes(const std::vector<ServiceSpec>& specs) {
+  std::unordered_set<std::string_view> names;
+  for (const ServiceSpec& spec : specs) names.insert(spec.name);
+  const auto removes = OnTickThread<bool>([this, &names]() -> Result<bool> {
+    return std::any_of(services_.begin(), services_.end(),
+                       [&](const auto& service) { return !names.contains(service->spec->name); });
+  });
+  return removes && *removes;
+}
+
 Result<ReloadReport> Controller::Reload(bool may_remove_all) {
   // One after the other, lest an older reading of the files comes last.
   const std::lock_guard lock(reloading_);
   LoadResult loaded = options_.load();
+  if (loaded.ok() && Removes(loaded.configuration.services)) {
+    if (options_.wait) options_.wait(kBeingReplaced);
+    loaded = options_.load();
+  }
   if (!loaded.ok()) {
     ++options_.counters.reload_errors;
     std::string faults;

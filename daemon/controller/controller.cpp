@@ -356,20 +356,17 @@ void Controller::TakeSizes() {
   }
 }
 
-void Controller::Note(const std::string& name, std::string text) {
+void Controller::Note(const std::string& name, NoteKind kind, std::string text) {
+  const auto log = kind == NoteKind::kTrouble ? LogWarning : LogInfo;
   Service* service = FindService(name);
   if (service == nullptr) {
-    if (name.empty()) {
-      LogWarning(text);
-    } else {
-      LogInfo(text, {{"service", name}});
-    }
-    return;
+    if (name.empty()) return log(text, {});
+    return log(text, {{"service", name}});
   }
   // A dry run says the same on every tick; once a decision is enough.
   if (service->spec->dry_run && !service->open) return;
   if (!service->open) KeepEvent(*service, text);
-  LogInfo(text, {{"service", name}, {"decision", service->open->id}});
+  log(text, {{"service", name}, {"decision", service->open->id}});
   if (service->open->actions.size() < kActionsKept) {
     service->open->actions.push_back({options_.clock.Now(), std::move(text)});
     noted_.insert(service);

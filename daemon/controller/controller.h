@@ -47,6 +47,7 @@ struct ControllerOptions {
   double cost_per_hour = 0;       // of all instances, beyond which none is added; 0: any
   // Loads and checks the configuration anew; called on the thread that asks for a reload.
   std::function<LoadResult()> load;
+  std::function<void(Millis)> wait;  // blocks that thread; absent: not at all
 };
 
 class Controller final : public ControlSurface {
@@ -66,7 +67,7 @@ class Controller final : public ControlSurface {
   void Finish();
 
   // Something that happened to a service, for its decision's record and the log. Tick thread.
-  void Note(const std::string& service, std::string text);
+  void Note(const std::string& service, NoteKind kind, std::string text);
 
   // ControlSurface; on any thread but the tick thread.
   Result<std::vector<ServiceView>> ReadServices(std::optional<std::string> service) override;
@@ -158,6 +159,7 @@ class Controller final : public ControlSurface {
   Status RefuseMoves(const std::vector<ServiceSpec>& specs) const;
   [[nodiscard]] std::optional<Error> FindUnknownAdapter(
       const std::vector<ServiceSpec>& specs) const;
+  bool Removes(const std::vector<ServiceSpec>& specs);
   [[nodiscard]] std::optional<Error> FindTakenUpstream(const std::vector<ServiceSpec>& specs) const;
   [[nodiscard]] Error NoSuchService(const std::string& name) const;
   [[nodiscard]] ServiceView ViewOf(const Service& service) const;

@@ -15,6 +15,9 @@ void Fleet::Describe(const std::string& service, ServiceView& view) const {
       member->spec->owner != CapacityOwner::kExternal) {
     view.problem = "it is not scaled: " + member->sizing->blocked;
   }
+  if (view.problem.empty() && member->waits) {
+    view.problem = "scale-in waits: gateway " + SilentGateway(*member) + " does not answer";
+  }
   if (!member->breaker.empty()) {
     view.breaker = true;
     view.problem = "breaker open, a person is needed: " + member->breaker +

@@ -28,8 +28,16 @@ const Member* Fleet::Find(const std::string& service) const {
   return it == members_.end() ? nullptr : it->second.get();
 }
 
-void Fleet::Note(const Member& member, std::string text) {
-  options_.note(member.spec->name, (member.rehearsal ? "dry run: " : "") + std::move(text));
+void Fleet::Note(const Member& member, std::string text, NoteKind kind) {
+  if (member.rehearsal) {
+    text.insert(0, "dry run: ");
+    kind = NoteKind::kNews;
+  }
+  options_.note(member.spec->name, kind, std::move(text));
+}
+
+void Fleet::Warn(const Member& member, std::string text) {
+  Note(member, std::move(text), NoteKind::kTrouble);
 }
 
 void Fleet::Put(std::shared_ptr<const ServiceSpec> spec, std::optional<int> desired,
@@ -254,7 +262,8 @@ void Fleet::Reconcile(TimePoint now, StoreBatch& batch) {
               }
             }
           },
-      .note = [this](const Member& member, std::string text) { Note(member, std::move(text)); },
+      .note = [this](const Member& member, NoteKind kind,
+                     std::string text) { Note(member, std::move(text), kind); },
       .lost = [this](const Member&) { ++options_.counters.instances_lost; },
       .frozen = frozen_};
   std::vector<Member*> to_observe;
@@ -392,7 +401,7 @@ void Fleet::TakeLaunch(const std::string& service, const std::vector<std::string
     }
   }
   if (problem.empty()) return;
-  if (member->problem != problem) Note(*member, "could not start an instance: " + problem);
+  if (member->problem != problem) Warn(*member, "could not start an instance: " + problem);
   BackOff(*member, now, problem);
 }
 
@@ -426,7 +435,7 @@ void Fleet::TakeTermination(const std::string& service, const std::vector<std::s
     if (answers[i].ok()) continue;
     problem = answers[i].error().message;
     // Asked again after a while: the phase says what must come true.
-    if (member->problem != problem) Note(*member, "could not stop " + ids[i] + ": " + problem);
+    if (member->problem != problem) Warn(*member, "could not stop " + ids[i] + ": " + problem);
     member->problem = problem;
   }
   if (problem.empty()) return;

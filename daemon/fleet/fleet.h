@@ -35,7 +35,7 @@ struct FleetOptions {
   uint64_t epoch = 1;
   int failures_allowed = 10;  // actions of a service in a row; as many open its breaker
   // One line of what happened to a service (empty: to all); called on the tick thread.
-  std::function<void(const std::string& service, std::string text)> note;
+  std::function<void(const std::string& service, NoteKind kind, std::string text)> note;
 };
 
 class Fleet {
@@ -154,7 +154,8 @@ class Fleet {
                       const Result<std::vector<UpstreamStatus>>& answer);
   void TakeStatus(Member& member, Link& link, const UpstreamStatus& status, TimePoint sent);
   void Watch(const Member& member, TimePoint now);
-  void Note(const Member& member, std::string text);
+  void Note(const Member& member, std::string text, NoteKind kind = NoteKind::kNews);
+  void Warn(const Member& member, std::string text);
 
   FleetOptions options_;
   std::unordered_map<std::string, std::unique_ptr<Member>> members_;

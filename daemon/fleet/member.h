@@ -68,6 +68,7 @@ struct Link {
   uint64_t offset = 0;
   uint64_t confirmed = 0;  // the member's list number that the gateway confirmed last
   bool busy = false;       // a Publish is under way
+  bool silent = false;     // it did not answer when it was inspected last
   int failures = 0;        // in a row
   TimePoint retry_at;
   std::string problem;
@@ -110,6 +111,7 @@ struct Member {
   TimePoint seen;          // when it was asked for what was told last
   bool rehearsal = false;  // provider and gateways only record; capacity is what is observed
   bool leaving = false;    // removed from the configuration: drained, stopped, then dropped
+  bool waits = false;      // to shrink, for a gateway that would not learn of it
   bool blind = false;      // lists that show it are another's now: drains last to the bound
   std::unique_ptr<Sizing> sizing;     // null: the daemon names the instances
   std::optional<SizeRow> remembered;  // as stored before the start, until its target is observed
@@ -156,6 +158,9 @@ inline bool Counts(const Instance& instance) {  // towards desired
 inline bool IsProtected(const Instance& instance, TimePoint now) {
   return instance.protected_until > now || !instance.kept.empty();
 }
+
+// A gateway that does not answer, so that it would go on using what is taken away; none: empty.
+std::string SilentGateway(const Member& member);
 
 Capacity CapacityOf(const Member& member);
 // Of those that count towards desired.

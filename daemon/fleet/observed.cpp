@@ -178,7 +178,7 @@ void Fleet::KeepFound(Member& member, size_t found) {
         return Counts(i) && i.state != InstanceState::kGone && i.state != InstanceState::kStopping;
       }));
   if (running <= member.desired) return;
-  Note(member, std::to_string(found) +
+  Warn(member, std::to_string(found) +
                    " instances run that the state database does not know: capacity is " +
                    std::to_string(running) + " until the policy decides");
   member.desired = running;

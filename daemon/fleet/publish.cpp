@@ -99,6 +99,7 @@ void Fleet::TakeConfirmation(Member& member, Link& link, uint64_t sequence, Time
     const bool news = sequence > link.confirmed;
     link.confirmed = std::max(link.confirmed, sequence);
     link.failures = 0;
+    link.silent = false;
     link.problem.clear();
     const auto serving =
         std::count_if(member.endpoints.begin(), member.endpoints.end(),
@@ -113,7 +114,7 @@ void Fleet::TakeConfirmation(Member& member, Link& link, uint64_t sequence, Time
   ++options_.counters.gateway_errors;
   link.problem = status.error().message;
   if (link.failures == 0) {
-    Note(member, "gateway " + link.gateway + " did not take the list: " + link.problem);
+    Warn(member, "gateway " + link.gateway + " did not take the list: " + link.problem);
   }
   const int doublings = std::min(link.failures++, 5);
   link.retry_at = now + std::min(kFirstRetry * (1 << doublings), kLongestRetry);
@@ -154,8 +155,9 @@ void Fleet::TakeInspection(Channel& channel, TimePoint sent,
   }
   const std::string problem = answer.ok() ? "" : answer.error().message;
   if (channel.problem.empty() != problem.empty()) {
-    options_.note("", "gateway " + channel.name +
-                          (problem.empty() ? " answers again" : " does not answer: " + problem));
+    options_.note("", problem.empty() ? NoteKind::kNews : NoteKind::kTrouble,
+                  "gateway " + channel.name +
+                      (problem.empty() ? " answers again" : " does not answer: " + problem));
   }
   channel.problem = problem;
   channel.failures = answer.ok() ? 0 : std::min(channel.failures + 1, 5);
@@ -165,6 +167,7 @@ void Fleet::TakeInspection(Channel& channel, TimePoint sent,
     for (const auto& [upstream, member] : channel.services) {
       for (Link& link : member->links) {
         if (link.upstream == upstream && link.gateway == channel.name) {
+          link.silent = true;
           link.problem = problem;
         }
       }
@@ -184,13 +187,14 @@ void Fleet::TakeInspection(Channel& channel, TimePoint sent,
 }
 
 void Fleet::TakeStatus(Member& member, Link& link, const UpstreamStatus& status, TimePoint sent) {
+  link.silent = false;
   link.loads = status.endpoints;
   link.loads_asked = sent;
   if (link.failures == 0) link.problem.clear();
   if (link.busy) return;
   const ListVersion ours = VersionOf(link, link.confirmed);
   if (link.confirmed > 0 && status.version < ours) {
-    Note(member, "gateway " + link.gateway + " fell back to list " + ToString(status.version) +
+    Warn(member, "gateway " + link.gateway + " fell back to list " + ToString(status.version) +
                      " from " + ToString(ours) + ": it is pushed again");
     link.confirmed = 0;
     link.retry_at = sent;
@@ -199,7 +203,7 @@ void Fleet::TakeStatus(Member& member, Link& link, const UpstreamStatus& status,
              status.version > wanted ||
              (link.confirmed < member.sequence && status.version == wanted)) {
     // Under the version wanted it may hold what another owner of the upstream published.
-    Note(member, "gateway " + link.gateway + " knows a higher list, " + ToString(status.version) +
+    Warn(member, "gateway " + link.gateway + " knows a higher list, " + ToString(status.version) +
                      ": ours is raised");
     link.epoch = status.version.epoch;
     link.offset = status.version.sequence;

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cstdio>
+#include <utility>
 
 #include "daemon/fleet/sizing.h"
 #include "net/fault_point.h"
@@ -16,6 +17,7 @@ constexpr Millis kAskAgain = std::chrono::seconds(30);
 // While something is under way: how often to look.
 constexpr Millis kLookWhileMoving{20};
 constexpr Millis kLookAtBreaker = std::chrono::seconds(1);
+constexpr Millis kLookWhileWaiting{200};
 
 std::string Took(Millis d) {
   char text[32];
@@ -121,7 +123,8 @@ class Pass {
   }
 
  private:
-  void Note(std::string text) { context_.note(member_, std::move(text)); }
+  void Note(std::string text) { context_.note(member_, NoteKind::kNews, std::move(text)); }
+  void Warn(std::string text) { context_.note(member_, NoteKind::kTrouble, std::move(text)); }
 
   void Advance(Instance& instance) {
     if (instance.state == InstanceState::kGone) return;
@@ -135,7 +138,7 @@ class Pass {
         AdvanceServing(instance);
         break;
       case InstancePhase::kDraining:
-        if (!StaysAfterAll(instance)) AdvanceDraining(instance);
+        if (!StaysAfterAll(instance) && !StaysUnlearnt(instance)) AdvanceDraining(instance);
         break;
       case InstancePhase::kStopping:
         if (StaysAfterAll(instance)) break;
@@ -168,9 +171,9 @@ class Pass {
       member_.problem = instance.id + " is not ready after " + Took(now_ - instance.since) +
                         " (start_timeout)" +
                         (instance.detail.empty() ? "" : ": " + instance.detail);
-      Note(member_.problem);
+      Warn(member_.problem);
     } else if (instance.deadline && now_ >= *instance.deadline) {
-      Note(instance.id + " was not ready after " + Took(now_ - instance.since) +
+      Warn(instance.id + " was not ready after " + Took(now_ - instance.since) +
            " (start_timeout): it is stopped and replaced");
       Fail(instance.id + " was not ready within start_timeout" +
            (instance.detail.empty() ? "" : ": " + instance.detail));
@@ -189,7 +192,7 @@ class Pass {
     const bool goes = GivesWay(instance);
     FailOnce(instance);
     if (!goes) return;
-    Note(instance.id + " has failed its health check for " + Took(now_ - instance.state_since) +
+    Warn(instance.id + " has failed its health check for " + Took(now_ - instance.state_since) +
          ": it is replaced");
     Enter(instance, InstancePhase::kDraining, now_, now_ + member_.spec->drain_timeout);
   }
@@ -215,7 +218,7 @@ class Pass {
     if (instance.proven || std::exchange(instance.failed, true)) return;
     Fail(instance.id + " became ready, but did not stay healthy for " + Took(kProven) +
          (instance.detail.empty() ? "" : ": " + instance.detail));
-    Note(instance.id + " did not stay healthy for " + Took(kProven) +
+    Warn(instance.id + " did not stay healthy for " + Took(kProven) +
          " after its start: it counts as failed, and the next start waits " +
          Took(std::max(member_.launch_after - now_, Millis(0))));
   }
@@ -280,7 +283,7 @@ class Pass {
       Enter(instance, InstancePhase::kStopping, now_);
       ReachFaultPoint(FaultPoint::kDrainFinished);
     } else if (const auto bound = DrainBound(member_, instance); bound && now_ >= *bound) {
-      Note(instance.id + " is stopped at the bound of its drain (drain_timeout), " +
+      Warn(instance.id + " is stopped at the bound of its drain (drain_timeout), " +
            (instance.in_flight > 0 ? std::to_string(instance.in_flight) + " requests in flight"
                                    : WhoHoldsBack(member_, instance)));
       Enter(instance, InstancePhase::kStopping, now_);
@@ -309,18 +312,33 @@ class Pass {
     return true;
   }
 
+  // A gateway that does not answer has not learnt that it goes: it serves on.
+  bool StaysUnlearnt(Instance& instance) {
+    if (member_.leaving || instance.state != InstanceState::kReady) return false;
+    for (const Link& link : member_.links) {
+      if (!link.silent ||
+          (instance.drain_sequence > 0 && link.confirmed >= instance.drain_sequence))
+        continue;
+      Note(instance.id + " is taken back from draining: gateway " + link.gateway +
+           " has not learnt of it");
+      Enter(instance, InstancePhase::kServing, now_);
+      return true;
+    }
+    return false;
+  }
+
   void DropGone() {
     std::erase_if(member_.instances, [this](Instance& instance) {
       if (instance.state != InstanceState::kGone) return false;
       if (member_.sizing && Counts(instance)) {
         Note(instance.id + " is gone from its target");
       } else if (instance.phase == InstancePhase::kServing) {
-        Note(instance.id + " is lost: " + instance.detail);
+        Warn(instance.id + " is lost: " + instance.detail);
         context_.lost(member_);
       } else if (instance.phase == InstancePhase::kStopping) {
         Note(instance.id + " has ended: " + instance.detail);
       } else {
-        Note(instance.id + " ended before its time: " + instance.detail);
+        Warn(instance.id + " ended before its time: " + instance.detail);
       }
       if (member_.sizing) {
         // The target's own affair: it replaces what it lost.
@@ -358,12 +376,22 @@ class Pass {
     return IsReady(instance) ? 3 : 2;
   }
 
+  // Nobody who serves is taken away by a wish of ours while a gateway does not answer: it would go
+  // on sending requests there.
+  void WaitForGateways(bool shrinks) {
+    const std::string silent = shrinks && !member_.leaving ? SilentGateway(member_) : "";
+    if (std::exchange(member_.waits, !silent.empty()) || silent.empty()) return;
+    Warn("scale-in waits: gateway " + silent + " does not answer");
+  }
+
   void Shrink() {
     const int surplus = member_.sizing ? Surplus(member_) : Count() - Target();
+    WaitForGateways(surplus > 0 || (member_.sizing && SurplusOfTarget(member_) > 0));
     if (surplus <= 0) return;
     std::vector<Instance*> victims;
     for (Instance& instance : member_.instances) {
       if (IsProtected(instance, now_) && !member_.leaving) continue;
+      if (member_.waits && instance.phase == InstancePhase::kServing) continue;
       if (Counts(instance) && (Acts() || instance.phase != InstancePhase::kServing)) {
         victims.push_back(&instance);
       }
@@ -527,6 +555,13 @@ class Pass {
 
 }  // namespace
 
+std::string SilentGateway(const Member& member) {
+  for (const Link& link : member.links) {
+    if (link.silent) return link.gateway;
+  }
+  return {};
+}
+
 Capacity CapacityOf(const Member& member) {
   Capacity capacity{.desired = member.desired};
   for (const Instance& instance : member.instances) capacity.ready += IsReady(instance) ? 1 : 0;
@@ -576,6 +611,7 @@ std::optional<TimePoint> NextLook(const Member& member, TimePoint now) {
   } else if (count < member.desired && (member.breaker.empty() || !probed)) {
     at(member.launch_after);
   }
+  if (member.waits) at(now + kLookWhileWaiting);
   if (HasFailed(member)) at(std::max(member.last_failure + kProven, now + kLookAtBreaker));
   for (const Link& link : member.links) {
     if (link.confirmed < member.sequence && !link.busy) at(link.retry_at);

@@ -9,11 +9,16 @@
 
 namespace autoscale {
 
+enum class NoteKind {
+  kNews,
+  kTrouble,  // a warning in the log: somebody may have to look
+};
+
 struct ReconcileContext {
   TimePoint now;
   std::function<std::string(const Member&)> new_id;
   // One line about what happened to the service, for `explain` and the log.
-  std::function<void(const Member&, std::string)> note;
+  std::function<void(const Member&, NoteKind, std::string)> note;
   std::function<void(const Member&)> lost;  // a serving instance ended by itself
   bool frozen = false;                      // no phase goes on but to follow `desired`
 };

@@ -65,8 +65,11 @@ bool Fleet::TakeSizing(Member& member, const Observation& observation, TimePoint
   sizing.abilities = observation.abilities;
   if (sizing.blocked != observation.blocked) {
     sizing.blocked = observation.blocked;
-    Note(member,
-         sizing.blocked.empty() ? "it may be scaled again" : "it is not scaled: " + sizing.blocked);
+    if (sizing.blocked.empty()) {
+      Note(member, "it may be scaled again");
+    } else {
+      Warn(member, "it is not scaled: " + sizing.blocked);
+    }
   }
   TakeShortage(member, observation);
   // What was asked meanwhile is not in it yet.
@@ -108,7 +111,7 @@ void Fleet::TakeShortage(Member& member, const Observation& observation) {
   std::string& known = member.sizing->shortage;
   const std::string told = observation.shortage ? observation.shortage->message : std::string();
   if (known != told) {
-    if (!told.empty()) Note(member, "instances do not come: " + told);
+    if (!told.empty()) Warn(member, "instances do not come: " + told);
     if (member.problem == known) member.problem.clear();
     known = told;
   }
@@ -123,8 +126,11 @@ void Fleet::TakeFault(Member& member, const Observation& observation) {
   }
   // Its wording may change with every look: how long it has lasted, when it is asked again.
   if (member.unread.empty() != fault.empty()) {
-    Note(member,
-         fault.empty() ? "its target can be read again" : "its target cannot be read: " + fault);
+    if (fault.empty()) {
+      Note(member, "its target can be read again");
+    } else {
+      Warn(member, "its target cannot be read: " + fault);
+    }
   }
   if (member.problem == member.unread) member.problem.clear();
   member.unread = fault;
@@ -154,7 +160,7 @@ void Fleet::TakeChange(Member& member, int capacity) {
       if (!ours || member.contested) return;
       // Whoever keeps changing it is not fought for ever: the waits grow, then a person is needed.
       CountContest(member, options_.clock.Now(), change);
-      Note(member, told + (member.contested ? ": it is left so until a person has looked"
+      Warn(member, told + (member.contested ? ": it is left so until a person has looked"
                                             : ": it is set back (capacity: managed)"));
       return;
   }
@@ -225,7 +231,7 @@ void Fleet::TakeResize(const std::string& service, const CapacityWish& wish, con
   }
   const Error& error = answer.error();
   if (member->problem != error.message) {
-    Note(*member,
+    Warn(*member,
          "could not set its capacity to " + std::to_string(wish.capacity) + ": " + error.message);
   }
   member->problem = error.message;

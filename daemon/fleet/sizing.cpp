@@ -36,7 +36,9 @@ bool IsOurs(const Member& member) {
 // What it ought to be set to. Instances that may not be taken away, as they are protected, keep it
 // up.
 int Wanted(const Member& member) {
-  if (!member.sizing->abilities.ends_exactly) return member.desired;
+  if (!member.sizing->abilities.ends_exactly) {
+    return member.waits ? std::max(member.desired, member.sizing->capacity) : member.desired;
+  }
   const int staying = std::min(CountStaying(member), Kept(member));
   return std::max(member.desired, staying) + CountDraining(member);
 }
@@ -70,6 +72,11 @@ bool IsSpared(const Member& member, const Instance& victim) {
 int Surplus(const Member& member) {
   if (!IsOurs(member) || !member.sizing->abilities.ends_exactly) return 0;
   return std::min(CountStaying(member), Kept(member)) - member.desired;
+}
+
+int SurplusOfTarget(const Member& member) {
+  if (!IsOurs(member) || member.sizing->abilities.ends_exactly) return 0;
+  return member.sizing->capacity - member.desired;
 }
 
 int Missing(const Member& member) { return member.desired - Kept(member); }

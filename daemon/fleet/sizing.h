@@ -15,6 +15,8 @@ namespace autoscale {
 // back. Preconditions of all here: member.sizing.
 int Surplus(const Member& member);
 int Missing(const Member& member);
+// How many the target itself has to choose from its instances and end.
+int SurplusOfTarget(const Member& member);
 
 // Those that drain and are not gone.
 int CountDraining(const Member& member);

@@ -263,8 +263,8 @@ FleetRig::Parts::Parts(const FleetShape& shape)
                    .recording = adapters,
                    .counters = counters,
                    .epoch = store->epoch(),
-                   .note = [this](const std::string& service, std::string text) {
-                     controller->Note(service, std::move(text));
+                   .note = [this](const std::string& service, NoteKind kind, std::string text) {
+                     controller->Note(service, kind, std::move(text));
                    }});
   controller = std::make_unique<Controller>(ControllerOptions{.clock = *clock,
                                                               .courier = courier,

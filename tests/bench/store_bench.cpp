@@ -155,8 +155,8 @@ class Bench {
                      .recording = {{{"fake", &recording_}}, {{"edge", &recording_gateway_}}},
                      .counters = counters_,
                      .epoch = store_->epoch(),
-                     .note = [this](const std::string& service, std::string text) {
-                       controller_->Note(service, std::move(text));
+                     .note = [this](const std::string& service, NoteKind kind, std::string text) {
+                       controller_->Note(service, kind, std::move(text));
                      }});
     provider_.SetListener([this](const std::string& service, const ObservedInstance& observed) {
       fleet_->OnInstance(service, observed);

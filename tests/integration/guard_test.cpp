@@ -120,7 +120,7 @@ TEST_F(GuardTest, ScaleInsAreCutByWhatIsProtectedAndWhatThePolicyWouldTakeBack) 
   rig_.Start();
   AwaitSettled(1);
   EXPECT_EQ(rig_.Service("web")["instances"][0]["id"], id);
-  EXPECT_TRUE(Says(rig_.Ctl({"status", "web"}).out, {"protected until", "a debugger"}));
+  EXPECT_TRUE(Says(rig_.Ctl({"status", "web"}).out, {"protected until", "debugger"}));
 }
 
 }  // namespace

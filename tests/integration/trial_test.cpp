@@ -67,7 +67,7 @@ TEST_F(TrialDaemonTest, AReloadWithPoliciesThatHangIsAnsweredAndTicksGoOn) {
   const std::string answer = taken.out + taken.err;
   EXPECT_TRUE(Says(answer, {"6 added", Told("hangs-10"), Told("hangs-15")}));
   // Whoever reloads by a signal reads it in the log.
-  EXPECT_TRUE(Says(rig_.daemon().Errors(), {"the configuration has doubts", Told("hangs-12")}));
+  EXPECT_TRUE(Says(rig_.daemon().Errors(), {"the configuration has a warning", Told("hangs-12")}));
 
   rig_.prometheus().Set("load", "web", 3);
   AwaitSettled(3);

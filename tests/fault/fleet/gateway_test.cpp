@@ -1,5 +1,6 @@
 // Gateways that misbehave as nginx itself will not.
 #include <cstdio>
+#include <filesystem>
 #include <thread>
 
 #include "tests/fault/fleet/fleet_fixture.h"
@@ -53,21 +54,40 @@ TEST_F(GatewayFault, OneThatMisbehavesIsToldSparedAndTakesUpAgainBesideAnother) 
   }
 }
 
-TEST_F(GatewayFault, WhatItMayStillUseIsStoppedOnlyAtTheBoundAndItIsNamed) {
+TEST_F(GatewayFault, AScaleInWaitsForOneThatDoesNotAnswer) {
   WriteService("web", {.gateways = kBoth});
   StartWith(2);
   AwaitBoth(2);
   const std::set<pid_t> before = rig_.BackendPids();
   gateway_.Be(Mood::kHangs);
   Want(1);
-  ASSERT_TRUE(Eventually([&] { return spare_.Serving("web").size() == 1; }));
-  // Ten seconds of drain_timeout: until then both run.
-  ASSERT_TRUE(Eventually([&] { return LogSays("of its drain (drain_timeout)"); }));
-  EXPECT_TRUE(LogSays("the list without it is not confirmed by edge\""));
-  ASSERT_TRUE(Eventually([&] { return rig_.BackendPids().size() == 1; }));
-  EXPECT_EQ(before.size(), 2u);
+  const std::string told = "scale-in waits: gateway edge does not answer";
+  ASSERT_TRUE(Eventually([&] { return LogSays(told) && StatusSays(told); })) << Status();
+  EXPECT_TRUE(LogSays("\"level\":\"warn\",\"message\":\"" + told));
+  // Longer than drain_timeout, which is ten seconds here.
+  std::this_thread::sleep_for(std::chrono::seconds(12));
+  EXPECT_EQ(rig_.BackendPids(), before);
+  EXPECT_TRUE(Eventually([&] { return spare_.Serving("web") == Ports(2); }));
   gateway_.Be(Mood::kFine);
   AwaitBoth(1);
+}
+
+TEST_F(GatewayFault, WhatItMayStillUseIsStoppedOnlyAtTheBoundAndItIsNamed) {
+  WriteService("web", {.gateways = kBoth});
+  WriteService("other");
+  StartWith(2);
+  AwaitBoth(2);
+  gateway_.Be(Mood::kHangs);
+  std::filesystem::remove(rig_.folder() / "services.d/web.yaml");
+  Reload();
+  ASSERT_TRUE(Eventually([&] { return spare_.Serving("web").empty(); }));
+  EXPECT_EQ(rig_.BackendPids().size(), 4u);
+  // Ten seconds of drain_timeout: until then all run.
+  ASSERT_TRUE(Eventually([&] { return LogSays("of its drain (drain_timeout)"); }));
+  EXPECT_TRUE(LogSays("the list without it is not confirmed by edge\""));
+  ASSERT_TRUE(Eventually([&] { return rig_.BackendPids().size() == 2; }));
+  gateway_.Be(Mood::kFine);
+  AwaitSettled(2, "other");
 }
 
 TEST_F(GatewayFault, OneThatForgotRemembersWrongOrKnowsMoreIsRepaired) {

@@ -104,8 +104,8 @@ class TicksTest : public testing::Test {
                      .recording = {},
                      .counters = counters_,
                      .epoch = store_->epoch(),
-                     .note = [this](const std::string& service, std::string text) {
-                       controller_->Note(service, std::move(text));
+                     .note = [this](const std::string& service, NoteKind kind, std::string text) {
+                       controller_->Note(service, kind, std::move(text));
                      }});
     provider_.SetListener([this](const std::string& service, const ObservedInstance& observed) {
       fleet_->OnInstance(service, observed);

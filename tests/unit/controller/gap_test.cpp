@@ -67,8 +67,8 @@ class GapTest : public testing::Test {
                      .recording = {},
                      .counters = counters_,
                      .epoch = store_->epoch(),
-                     .note = [this](const std::string& service, std::string text) {
-                       controller_->Note(service, std::move(text));
+                     .note = [this](const std::string& service, NoteKind kind, std::string text) {
+                       controller_->Note(service, kind, std::move(text));
                      }});
     provider_.SetListener([this](const std::string& service, const ObservedInstance& observed) {
       fleet_->OnInstance(service, observed);
@@ -221,7 +221,7 @@ TEST_F(GapTest, AnInstanceIsNotReplacedForHavingBeenUnhealthyBefore) {
 
 TEST_F(GapTest, ADrainKeepsTheTimeItHadLeftAlsoInTheStore) {
   StartWith(3);
-  gateway_.error = Error{ErrorKind::kUnavailable, "hung"};  // confirms nothing
+  gateway_.refuse = "web";  // confirms nothing
   metrics_.Says("load", 2);
   Tick();
   const auto deadline = [this]() -> std::optional<TimePoint> {

@@ -10,6 +10,31 @@ using std::chrono::seconds;
 
 // --- Removal ---
 
+TEST_F(ControllerTest, AFileThatIsBeingReplacedEndsNoService) {
+  ServeWeb(2);
+  int waits = 0;
+  meanwhile_ = [&] {
+    ++waits;
+    loaded_.configuration.services = {Web()};
+  };
+  loaded_.configuration.services = {};
+  const auto report = Ask([](Controller& c) { return c.Reload(true); });
+  ASSERT_TRUE(report.ok());
+  EXPECT_EQ(report->removed, 0);
+  EXPECT_EQ(waits, 1);
+  Settle();
+  EXPECT_FALSE(fleet_->Find("web")->leaving);
+  EXPECT_EQ(gateway_.lists["web"].endpoints.size(), 2u);
+
+  // Gone for good, and then with nothing to wait for.
+  meanwhile_ = [&] { ++waits; };
+  loaded_.configuration.services = {};
+  EXPECT_EQ(Ask([](Controller& c) { return c.Reload(true); })->removed, 1);
+  EXPECT_EQ(waits, 2);
+  ASSERT_TRUE(Ask([](Controller& c) { return c.Reload(true); }).ok());
+  EXPECT_EQ(waits, 2);
+}
+
 TEST_F(ControllerTest, ARemovalGoesOnAfterACrash) {
   ServeWeb(2);
   ASSERT_EQ(gateway_.lists["web"].endpoints.size(), 2u);

@@ -69,8 +69,8 @@ class ControllerTest : public testing::Test {
                                    {{"edge", &recording_gateway_}}},
                      .counters = counters_,
                      .epoch = store_->epoch(),
-                     .note = [this](const std::string& service, std::string text) {
-                       controller_->Note(service, std::move(text));
+                     .note = [this](const std::string& service, NoteKind kind, std::string text) {
+                       controller_->Note(service, kind, std::move(text));
                      }});
     provider_.SetListener([this](const std::string& service, const ObservedInstance& observed) {
       fleet_->OnInstance(service, observed);
@@ -87,7 +87,11 @@ class ControllerTest : public testing::Test {
                                                        .dry_run = dry_run_,
                                                        .changes_per_minute = changes_per_minute_,
                                                        .cost_per_hour = cost_per_hour_,
-                                                       .load = [this] { return loaded_; }});
+                                                       .load = [this] { return loaded_; },
+                                                       .wait =
+                                                           [this](Millis) {
+                                                             if (meanwhile_) meanwhile_();
+                                                           }});
   }
   void Crash() {
     courier_.Deliver();
@@ -203,6 +207,7 @@ class ControllerTest : public testing::Test {
   HostEvaluator evaluator_;
   Counters counters_;
   LoadResult loaded_;
+  std::function<void()> meanwhile_;  // while a reload waits
   int changes_per_minute_ = 1000;
   double cost_per_hour_ = 0;
   bool dry_run_ = false;

@@ -2,6 +2,8 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
+
 #include "daemon/fleet/recording.h"
 #include "tests/fakes/parts.h"
 
@@ -20,7 +22,7 @@ class FleetTest : public testing::Test {
                 .recording = {{{"fake", &recording_}}, {{"edge", &recording_gateway_}}},
                 .counters = counters_,
                 .epoch = 7,
-                .note = [this](const std::string&, std::string text) {
+                .note = [this](const std::string&, NoteKind, std::string text) {
                   notes_.push_back(std::move(text));
                 }}) {
     provider_.SetListener([this](const std::string& service, const ObservedInstance& observed) {
@@ -72,6 +74,67 @@ class FleetTest : public testing::Test {
   size_t stored_ = 0;
   Fleet fleet_;
 };
+
+TEST_F(FleetTest, AScaleInWaitsForAGatewayThatDoesNotAnswer) {
+  Serve(3);
+  gateway_.error = Error{ErrorKind::kUnavailable, "connection refused"};
+  clock_.Advance(seconds(10));
+  Pass();
+  const size_t published = gateway_.history.size();
+  notes_.clear();
+  fleet_.SetDesired("web", 1);
+  for (int i = 0; i < 60; ++i) {
+    clock_.Advance(seconds(10));
+    Pass();
+  }
+  EXPECT_EQ(fleet_.Find("web")->instances.size(), 3u);
+  EXPECT_EQ(gateway_.history.size(), published);
+  EXPECT_EQ(notes_, (Lines{"scale-in waits: gateway edge does not answer"}));
+  ServiceView view;
+  fleet_.Describe("web", view);
+  EXPECT_EQ(view.problem, "scale-in waits: gateway edge does not answer");
+
+  gateway_.error.reset();
+  for (int i = 0; i < 4; ++i) {
+    clock_.Advance(seconds(10));
+    Pass();
+  }
+  EXPECT_EQ(gateway_.history.at(published), "publish :20001 :20002(draining) :20003(draining)");
+  EXPECT_EQ(gateway_.history.back(), "publish :20001");
+  ServiceView later;
+  fleet_.Describe("web", later);
+  EXPECT_EQ(later.problem, "");
+}
+
+TEST_F(FleetTest, WhatAGatewayHasNotLearntToDrainServesOn) {
+  Serve(2);
+  gateway_.error = Error{ErrorKind::kUnavailable, "connection refused"};
+  fleet_.SetDesired("web", 1);  // before anybody knows
+  for (int i = 0; i < 60; ++i) {
+    clock_.Advance(seconds(1));
+    Pass();
+  }
+  EXPECT_EQ(fleet_.Find("web")->instances[1].phase, InstancePhase::kServing);
+  const auto told = [this](const std::string& line) {
+    return std::count(notes_.begin(), notes_.end(), line);
+  };
+  EXPECT_EQ(told("web-7-2 at 127.0.0.1:20002 is draining"), 1);
+  EXPECT_EQ(told("web-7-2 is taken back from draining: gateway edge has not learnt of it"), 1);
+}
+
+// It is told all the same, and the bound of the drain holds.
+TEST_F(FleetTest, ARemovedServiceIsNotKeptByAGatewayThatDoesNotAnswer) {
+  Serve(2);
+  gateway_.error = Error{ErrorKind::kUnavailable, "connection refused"};
+  clock_.Advance(seconds(10));
+  Pass();
+  fleet_.Remove("web");
+  Pass();
+  clock_.Advance(Spec()->drain_timeout + seconds(1));
+  Pass();
+  EXPECT_EQ(fleet_.Find("web")->instances[0].phase, InstancePhase::kStopping);
+  EXPECT_EQ(fleet_.Find("web")->instances[1].phase, InstancePhase::kStopping);
+}
 
 TEST_F(FleetTest, AGatewayInTroubleIsNamedOnce) {
   const auto problem = [&](const std::string& error) {

@@ -32,7 +32,8 @@ class ReconcileTest : public testing::Test {
     const ReconcileContext context{
         .now = now_,
         .new_id = [this](const Member&) { return "i-" + std::to_string(++last_id_); },
-        .note = [this](const Member&, std::string text) { notes_.push_back(std::move(text)); },
+        .note = [this](const Member&, NoteKind,
+                       std::string text) { notes_.push_back(std::move(text)); },
         .lost = [this](const Member&) { ++lost_; }};
     Reconcile(member_, context, batch);
     std::vector<std::string> lines;

@@ -25,7 +25,7 @@ class SizingTest : public testing::Test {
                      .recording = {{{"group", &recording_}}, {{"edge", &recording_gateway_}}},
                      .counters = counters_,
                      .epoch = ++epoch_,
-                     .note = [this](const std::string&, std::string text) {
+                     .note = [this](const std::string&, NoteKind, std::string text) {
                        notes_.push_back(std::move(text));
                      }});
   }
