@@ -404,7 +404,9 @@ Result<ReloadReport> Controller::ReplaceAll(std::vector<ServiceSpec> specs, bool
     ReachFaultPoint(FaultPoint::kRemovalBegun);
     return true;
   });
-  if (report.added + report.changed + report.removed > 0) Regroup(options_.clock.Now());
+  const TimePoint now = options_.clock.Now();
+  if (report.added + report.changed + report.removed > 0) Regroup(now);
+  options_.fleet.Look(now);
   ReachFaultPoint(FaultPoint::kReloaded);
   return report;
 }

@@ -91,6 +91,7 @@ Status Controller::Start(const std::vector<ServiceSpec>& specs) {
   ReachFaultPoint(FaultPoint::kServicesTakenUp);
   next_tidy_ = now + kFirstTidy;
   Regroup(now);
+  options_.fleet.Look(now);
   return Ok{};
 }
 

@@ -102,7 +102,7 @@ void Fleet::Put(std::shared_ptr<const ServiceSpec> spec, std::optional<int> desi
           [](const Instance& i) { return Counts(i) || i.phase == InstancePhase::kDraining; }));
     }
   }
-  Observe({&member});
+  unseen_.insert(member.spec->name);
 }
 
 void Fleet::RestoreBreaker(const std::string& service, const ServiceRow& row) {
@@ -233,13 +233,20 @@ void Fleet::Settle(Member& member) {
 
 // --- The pass ---
 
-void Fleet::Reconcile(TimePoint now, StoreBatch& batch) {
-  if (now >= next_resync_) {
-    next_resync_ = now + kResync;
-    std::vector<Member*> members;
-    for (auto& [name, member] : members_) members.push_back(member.get());
-    Observe(members);
+void Fleet::Look(TimePoint now) {
+  const bool all = now >= next_resync_;
+  if (!all && unseen_.empty()) return;
+  if (all) next_resync_ = now + kResync;
+  std::vector<Member*> members;
+  for (const auto& [name, member] : members_) {
+    if (all || unseen_.contains(name)) members.push_back(member.get());
   }
+  unseen_.clear();
+  Observe(members);
+}
+
+void Fleet::Reconcile(TimePoint now, StoreBatch& batch) {
+  Look(now);
   for (auto it = waiting_.begin(); it != waiting_.end();) {
     if (it->second <= now) {
       touched_.insert(it->first);
@@ -446,7 +453,7 @@ void Fleet::TakeTermination(const std::string& service, const std::vector<std::s
 std::optional<TimePoint> Fleet::NextLook(TimePoint now) const {
   std::optional<TimePoint> next;
   const auto at = [&next](TimePoint t) { next = next ? std::min(*next, t) : t; };
-  if (!touched_.empty()) at(now);
+  if (!touched_.empty() || !unseen_.empty()) at(now);
   if (!members_.empty()) at(next_resync_);
   for (const auto& [service, time] : waiting_) at(time);
   for (const auto& [key, channel] : channels_) {

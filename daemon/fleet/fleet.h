@@ -46,10 +46,14 @@ class Fleet {
   Fleet& operator=(const Fleet&) = delete;
 
   // Takes in a service, with the rows stored of it, or gives a present one a new specification.
-  // The provider is asked what exists; until it has answered the member is not observed.
+  // Look, or else the next Reconcile, asks the provider what exists; until it has answered the
+  // member is not observed.
   // `desired` absent: nothing is stored of it, and what is found is its capacity.
   void Put(std::shared_ptr<const ServiceSpec> spec, std::optional<int> desired,
            std::vector<InstanceRow> rows);
+  // Asks what exists of those put since the last look: together, as providers ask by the hundred.
+  // And by and by of all.
+  void Look(TimePoint now);
   // Whether the gateway was there when the daemon was put together.
   [[nodiscard]] bool HasGateway(const std::string& gateway) const {
     return options_.live.gateways.contains(gateway);
@@ -159,6 +163,7 @@ class Fleet {
 
   FleetOptions options_;
   std::unordered_map<std::string, std::unique_ptr<Member>> members_;
+  std::unordered_set<std::string> unseen_;              // put, and not asked about yet
   std::unordered_set<std::string> touched_;             // reconciled at the next opportunity
   std::unordered_map<std::string, TimePoint> waiting_;  // reconciled at that time
   std::unordered_set<std::string> to_act_;

@@ -49,6 +49,7 @@ class FakeProvider final : public Provider {
  public:
   void Observe(std::vector<TargetRef> targets,
                std::function<void(Result<std::vector<Observation>>)> done) override {
+    observations.push_back(targets.size());
     if (observe_error) return done(*observe_error);
     std::vector<Observation> all;
     for (const TargetRef& target : targets) {
@@ -97,6 +98,7 @@ class FakeProvider final : public Provider {
 
   std::map<std::string, std::map<std::string, ObservedInstance>> instances;
   std::optional<Error> observe_error, launch_error;
+  std::vector<size_t> observations;  // of how many each was
   std::vector<std::string> history;
   InstanceListener listener;
   int next_port = 20001;

@@ -75,6 +75,19 @@ class FleetTest : public testing::Test {
   Fleet fleet_;
 };
 
+TEST_F(FleetTest, WhatExistsIsAskedForTogether) {
+  for (const char* name : {"web", "shop", "search"}) {
+    auto spec = Spec();
+    spec->name = name;
+    spec->gateways.clear();
+    fleet_.Put(spec, 1, {});
+  }
+  fleet_.Look(clock_.Now());
+  fleet_.Look(clock_.Now());
+  Pass();
+  EXPECT_EQ(provider_.observations, (std::vector<size_t>{3}));
+}
+
 TEST_F(FleetTest, AScaleInWaitsForAGatewayThatDoesNotAnswer) {
   Serve(3);
   gateway_.error = Error{ErrorKind::kUnavailable, "connection refused"};
