@@ -224,6 +224,36 @@ TEST_F(SizingTest, WhereTheTargetChoosesNobodyIsDrainedBefore) {
   EXPECT_FALSE(fleet_->Protect("web", "a", kForever, "").ok());
 }
 
+TEST_F(SizingTest, AGatewayThatDoesNotAnswerKeepsTheCapacityUp) {
+  for (const bool ends_exactly : {true, false}) {
+    SCOPED_TRACE(ends_exactly);
+    group_ = {};
+    rows_.clear();
+    gateway_.error.reset();
+    Start();
+    group_.abilities.ends_exactly = ends_exactly;
+    Serve(3);
+    gateway_.error = Error{ErrorKind::kUnavailable, "connection refused"};
+    Wait(seconds(5));
+    Want(1);
+    Wait(std::chrono::minutes(5));
+    EXPECT_EQ(group_.history, Lines{});
+    EXPECT_EQ(CapacityOf(Web()).ready, 3);
+    EXPECT_TRUE(WasTold("scale-in waits: gateway edge does not answer"));
+    Want(4);
+    EXPECT_EQ(group_.history, (Lines{"set 4"}));
+    group_.AllBecome(InstanceState::kReady);
+    Wait(seconds(6));
+    Want(1);
+    Wait(seconds(30));
+    EXPECT_EQ(group_.capacity, 4);
+    gateway_.error.reset();
+    Wait(seconds(30));
+    EXPECT_EQ(group_.capacity, 1);
+    EXPECT_FALSE(WasTold("by somebody else"));
+  }
+}
+
 TEST_F(SizingTest, AProtectedInstanceKeepsTheCapacityUp) {
   Serve(3);
   for (const char* id : {"b", "c"}) ASSERT_TRUE(fleet_->Protect("web", id, kForever, "").ok());
