@@ -1,0 +1,58 @@
+// What the Runtime API says, as values. Pure; tested by itself.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "engine/model/result.h"
+#include "engine/model/time.h"
+
+namespace autoscale::haproxy {
+
+// A server of a backend, a row of `show servers state`.
+struct BackendServer {
+  uint32_t id = 0;
+  std::string name;
+  std::string host;  // an IP address as HAProxy writes it
+  int port = 0;
+  int weight = 0;
+  uint32_t admin = 0;  // bits of srv_admin_state; 0: it takes requests
+};
+// Bits of srv_admin_state (HAProxy's management guide, "show servers state").
+constexpr uint32_t kForcedMaint = 0x01;
+constexpr uint32_t kAnyMaint = 0x01 | 0x02 | 0x04 | 0x20;
+constexpr uint32_t kAnyDrain = 0x08 | 0x10;
+
+struct Backend {
+  std::string name;
+  bool known = false;                  // HAProxy has it; else all that follows is empty
+  uint32_t id = 0;                     // 0: not told, for it has no servers
+  std::vector<BackendServer> servers;  // ours and others'
+};
+
+struct Look {
+  Millis uptime{0};  // of the process that answered
+  std::vector<Backend> backends;
+};
+
+// The commands for a look at these backends, and what the answer to them says, in their order.
+// kUnavailable: it is not such an answer, or not the whole of it.
+std::vector<std::string> LookCommands(const std::vector<std::string>& backends);
+Result<Look> ParseLook(std::string_view text, const std::vector<std::string>& backends);
+
+// The same for requests in flight, those waiting for a server included: backend/server -> count.
+std::vector<std::string> LoadCommands(const std::vector<Backend>& backends);
+Result<std::map<std::string, int>> ParseLoads(std::string_view text);
+
+// What is asked for in front of commands that change something, so that complaints can be told.
+constexpr std::string_view kNumberSeverity = "set severity-output number";
+// What the answer to such commands complains about; empty: nothing.
+std::vector<std::string> Complaints(std::string_view text);
+// What a complaint means for the daemon.
+Error JudgeComplaint(const std::string& complaint, const std::string& backend);
+Error NoSuchBackend(const std::string& backend);
+
+}  // namespace autoscale::haproxy
