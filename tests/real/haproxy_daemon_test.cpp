@@ -11,8 +11,11 @@
 #include <optional>
 #include <thread>
 
+#include "net/fault_point.h"
 #include "tests/integration/daemon_rig.h"
 #include "tests/real/haproxy_process.h"
+#include "tests/real/steady_client.h"
+#include "tests/signal_one.h"
 
 namespace autoscale {
 namespace {
@@ -34,12 +37,14 @@ class HaproxyDaemon : public testing::Test {
     if (HasFailure() && haproxy_) std::cerr << haproxy_->Log() << haproxy_->Ask("show stat");
   }
 
-  void StartDaemon(const std::string& options = "reload_grace: 0s") {
+  // `rps`: what an instance can serve a second, one request after the other.
+  void StartDaemon(const std::string& options = "reload_grace: 0s",
+                   const std::string& rps = "1000") {
     rig_.ConfigureDaemon("gateways: {edge: {type: haproxy, socket: \"" + haproxy_->socket() +
                          "\", timeout: 1s, " + options + "}}\n");
     rig_.WriteService("checkout", "return scale_to(metric(\"load\").value)\n",
                       "max: 8\ngateways: [{gateway: edge}]\n",
-                      {"--rps-capacity", "1000", "--boot", "0.05"});
+                      {"--rps-capacity", rps, "--boot", "0.05"});
     Want(kFew);
     rig_.Start();
     AwaitServed(kFew);
@@ -55,6 +60,13 @@ class HaproxyDaemon : public testing::Test {
              std::string::npos;
     };
     return is("desired", instances) && is("ready", instances) && is("draining", 0);
+  }
+  // So many are wanted and the change is under way.
+  void AwaitDecided(int instances) {
+    Want(instances);
+    ASSERT_TRUE(Eventually([&] {
+      return rig_.Metric("autoscaled_service_desired_instances{service=\"checkout\"}") == instances;
+    }));
   }
   bool LogSays(const std::string& phrase) {
     return rig_.daemon().Errors().find(phrase) != std::string::npos;
@@ -123,6 +135,105 @@ TEST_F(HaproxyDaemon, NoRequestFailsInTensOfCycles) {
   ExpectNothingTriedTwice();
   EXPECT_EQ(rig_.Metric("autoscaled_gateway_errors_total"), 0);
   AwaitServed(kFew);
+}
+
+TEST_F(HaproxyDaemon, ADrainWaitsForItsRequestsAsHaproxyCountsThem) {
+  StartDaemon("reload_grace: 0s", "0.4");  // a request takes 2.5 s
+  HttpProbe one(haproxy_->port()), other(haproxy_->port());
+  ASSERT_TRUE(one.Send("/"));
+  ASSERT_TRUE(other.Send("/"));
+  ASSERT_TRUE(Eventually([&] { return haproxy_->Stat("scur") == 2; }));
+  AwaitDecided(1);
+  ASSERT_TRUE(Eventually([&] {
+    return rig_.Service("checkout").dump().find("\"in_flight\":1") != std::string::npos;
+  })) << rig_.Service("checkout").dump();
+  EXPECT_EQ(rig_.BackendPids().size(), 2u);
+  EXPECT_EQ(one.Receive().status, 200);
+  EXPECT_EQ(other.Receive().status, 200);
+  AwaitServed(1);
+  EXPECT_TRUE(LogSays("is drained after "));
+  EXPECT_FALSE(LogSays("(drain_timeout)"));
+  ExpectNothingTriedTwice();
+}
+
+// Customers whose connections do not stay: a reload closes idle ones, and a request may be on its
+// way there.
+TEST_F(HaproxyDaemon, ReloadsInTheMiddleLoseNothing) {
+  StartDaemon();
+  SteadyClients customers(haproxy_->port(), /*keep_alive=*/false);
+  for (const int wanted : {4, 1, 4, 2}) {
+    AwaitDecided(wanted);
+    ASSERT_TRUE(haproxy_->Reload());
+    AwaitServed(wanted);
+  }
+  EXPECT_TRUE(LogSays("gateway edge fell back to list 0.0 from "));
+  EXPECT_GT(customers.served(), 100);
+  EXPECT_EQ(customers.Stop(), 0) << "of " << customers.served();
+}
+
+TEST_F(HaproxyDaemon, ADrainOutlivesTheProcessThatHasItsRequests) {
+  StartDaemon("reload_grace: 6s", "0.4");
+  HttpProbe one(haproxy_->port()), other(haproxy_->port());
+  ASSERT_TRUE(one.Send("/", false));
+  ASSERT_TRUE(other.Send("/", false));
+  ASSERT_TRUE(Eventually([&] { return haproxy_->Stat("scur") == 2; }));
+  ASSERT_TRUE(haproxy_->Reload());
+  AwaitDecided(1);
+  EXPECT_EQ(one.Receive().status, 200);
+  EXPECT_EQ(other.Receive().status, 200);
+  AwaitServed(1);
+  EXPECT_FALSE(LogSays("(drain_timeout)"));
+}
+
+TEST_F(HaproxyDaemon, ARestartIsMadeUpFor) {
+  StartDaemon();
+  Want(kMany);
+  AwaitServed(kMany);
+  haproxy_->Crash();
+  ASSERT_TRUE(Eventually([&] { return LogSays("gateway edge does not answer: "); }));
+  EXPECT_TRUE(LogSays("connection refused") || LogSays("there is no such socket"));
+  AwaitDecided(kFew);
+  ASSERT_TRUE(haproxy_->Start()) << haproxy_->Log();
+  SteadyClients customers(haproxy_->port(), /*keep_alive=*/true);
+  AwaitServed(kFew);
+  Want(kMany);
+  AwaitServed(kMany);
+  EXPECT_EQ(customers.Stop(), 0) << "of " << customers.served();
+  EXPECT_EQ(rig_.Metric("autoscaled_instances_lost_total"), 0);
+}
+
+TEST_F(HaproxyDaemon, AHungOneIsToldAndTakesUpWhereItWas) {
+  StartDaemon();
+  for (const pid_t worker : haproxy_->Workers()) SignalOne(worker, SIGSTOP);
+  Want(kMany);
+  EXPECT_TRUE(Eventually([&] {
+    return rig_.Service("checkout").dump().find("timed out after 1s") != std::string::npos;
+  }));
+  for (const pid_t worker : haproxy_->Workers()) SignalOne(worker, SIGCONT);
+  AwaitServed(kMany);
+  EXPECT_EQ(rig_.Metric("autoscaled_instances_lost_total"), 0);
+}
+
+TEST_F(HaproxyDaemon, KilledInTheMiddleItGoesOnFromWhatIsThere) {
+  StartDaemon();
+  SteadyClients customers(haproxy_->port(), /*keep_alive=*/true);
+  const std::vector<std::pair<const char*, int>> deaths = {{"before-publish", kMany},
+                                                           {"published", kFew},
+                                                           {"confirmed", kMany},
+                                                           {"drain-finished", kFew}};
+  for (const auto& [point, wanted] : deaths) {
+    SCOPED_TRACE(point);
+    ASSERT_EQ(rig_.End(SIGKILL), 128 + SIGKILL);
+    Want(wanted);
+    setenv(kFaultPointVariable, point, 1);
+    const auto armed = rig_.Launch({});
+    unsetenv(kFaultPointVariable);
+    ASSERT_EQ(armed->Wait(), 128 + SIGKILL) << armed->Errors();
+    rig_.Start();
+    AwaitServed(wanted);
+  }
+  EXPECT_EQ(customers.Stop(), 0) << "of " << customers.served();
+  ExpectNothingTriedTwice();
 }
 
 }  // namespace
