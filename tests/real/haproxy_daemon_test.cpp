@@ -172,7 +172,7 @@ TEST_F(HaproxyDaemon, ReloadsInTheMiddleLoseNothing) {
 }
 
 TEST_F(HaproxyDaemon, ADrainOutlivesTheProcessThatHasItsRequests) {
-  StartDaemon("reload_grace: 6s", "0.4");
+  StartDaemon("reload_grace: 7s", "0.4");
   HttpProbe one(haproxy_->port()), other(haproxy_->port());
   ASSERT_TRUE(one.Send("/", false));
   ASSERT_TRUE(other.Send("/", false));
@@ -181,6 +181,7 @@ TEST_F(HaproxyDaemon, ADrainOutlivesTheProcessThatHasItsRequests) {
   AwaitDecided(1);
   EXPECT_EQ(one.Receive().status, 200);
   EXPECT_EQ(other.Receive().status, 200);
+  EXPECT_FALSE(LogSays("is drained after ")) << "the new process counts none, and is not believed";
   AwaitServed(1);
   EXPECT_FALSE(LogSays("(drain_timeout)"));
 }
