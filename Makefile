@@ -9,6 +9,8 @@ export CCACHE_BASEDIR := $(CURDIR)
 export CCACHE_NOHASHDIR := 1
 
 BUILD := build
+# What is installed.
+PROGRAMS := autoscaled autoscalectl autoscaled-policy-worker autoscaled-launch autoscaled-plugin
 # What `make demo` needs of it: no tests are compiled for a first look.
 DEMO_TARGETS := autoscaled autoscalectl autoscaled-policy-worker autoscaled-launch demo-backend demo-exporter demo-load
 
@@ -18,7 +20,7 @@ FUZZ_SECONDS ?= 600
 # What runs under sanitizers: unit, integration, threads and parsers (the unit tests of those), or several.
 SANITIZED := unit integration
 
-.PHONY: help deps test-deps parts kubernetes configure build demo test test-real nightly test-asan test-tsan fuzz bench lint check-deps check-docs clean
+.PHONY: help deps test-deps parts kubernetes configure build package demo test test-real nightly test-asan test-tsan fuzz bench lint check-deps check-docs clean
 
 help:  ## this list
 	@awk -F':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' Makefile
@@ -41,6 +43,12 @@ configure: deps
 
 build: configure  ## compile everything into build/
 	@cmake --build --preset release
+
+package: configure  ## build/autoscaled_VERSION_ARCHITECTURE.deb, for this release of Debian
+	@deploy/install-deps.sh package
+	@cmake --build --preset release --target $(PROGRAMS)
+	@cpack --config $(BUILD)/CPackConfig.cmake -B $(BUILD) >$(BUILD)/cpack.log || { cat $(BUILD)/cpack.log; exit 1; }
+	@ls $(BUILD)/autoscaled_*.deb
 
 demo: configure parts  ## a real fleet follows a real load, then parts of it are killed (DEMO_ACTS=0, KEEP=1)
 	@cmake --build --preset release --target $(DEMO_TARGETS)

@@ -222,6 +222,16 @@ std::string Stages(const v1::Record& record, const Style& style) {
   return out + table.Render(style);
 }
 
+// What came of an earlier decision: of this one nothing.
+std::string Before(const v1::Record& record, const Style& style) {
+  Table table(kIndent, {});
+  for (const v1::Action& action : record.actions()) {
+    const TimePoint at = FromProto(action.at());
+    table.Add({{FormatTime(at, style)}, {FormatAgo(at, style), Paint::kDim}, {action.text()}});
+  }
+  return Title("What was done last, for an earlier decision", style) + table.Render(style);
+}
+
 std::string Actions(const v1::Record& record, const Style& style) {
   std::string out = Title(record.dry_run() ? "What would have been done" : "What was done", style);
   if (record.actions().empty()) {
@@ -230,6 +240,7 @@ std::string Actions(const v1::Record& record, const Style& style) {
                : "  nothing: the capacity did not change.\n";
     return out;
   }
+  if (FromProto(record.actions(0).at()) < FromProto(record.at())) return Before(record, style);
   Table table(kIndent, {});
   for (const v1::Action& action : record.actions()) {
     const TimePoint at = FromProto(action.at());

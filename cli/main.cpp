@@ -10,6 +10,7 @@
 #include <iostream>
 
 #include "cli/command.h"
+#include "cli/text.h"
 #include "config/scalar.h"
 #include "config/section.h"
 
@@ -275,6 +276,11 @@ int Main(int argc, char** argv) {
     return kExitUsage;
   }
 
+  for (std::string* text :
+       {&arguments.service, &arguments.reason, &arguments.replay.service,
+        &arguments.protect.service, &arguments.protect.instance, &arguments.protect.reason}) {
+    *text = ToUtf8(*text);
+  }
   Context context{.socket = arguments.socket,
                   .json = arguments.output == "json",
                   .style = TerminalStyle(),

@@ -5,6 +5,9 @@
 #include <cmath>
 #include <cstdio>
 #include <ctime>
+#include <nlohmann/json.hpp>
+
+#include "engine/model/text.h"
 
 namespace autoscale::cli {
 namespace {
@@ -89,10 +92,13 @@ std::string FormatNumber(double value) {
 
 std::string Printable(std::string_view text) {
   std::string out(text);
-  for (char& c : out) {
-    if ((static_cast<unsigned char>(c) < 0x20 && c != '\n') || c == 0x7f) c = ' ';
-  }
+  BlankControls(out, true);
   return out;
+}
+
+std::string ToUtf8(const std::string& text) {
+  using nlohmann::json;
+  return json::parse(json(text).dump(-1, ' ', false, json::error_handler_t::replace));
 }
 
 size_t Columns(std::string_view text) {

@@ -31,9 +31,10 @@ std::string FormatAgo(TimePoint t, const Style& style);
 std::string Count(int n, std::string_view noun);
 // At most four significant digits, never an exponent below a billion: "0.91", "612".
 std::string FormatNumber(double value);
-// Without control characters but newlines: a policy's reason may hold anything, and a terminal
-// obeys some of it.
+// Without what a terminal may obey, but for newlines: a policy's reason may hold anything.
 std::string Printable(std::string_view text);
+// With U+FFFD for what is no UTF-8, which the wire does not take: words of another locale.
+std::string ToUtf8(const std::string& text);
 // Columns that UTF-8 text takes, where each code point takes one.
 size_t Columns(std::string_view text);
 

@@ -45,7 +45,10 @@ class Conflicts {
                             "); the two would fight over it");
       }
     }
-    if (service.target != nullptr) ClaimPorts(service, service.target->ports());
+    if (service.target != nullptr) {
+      ClaimPorts(service, service.target->ports());
+      WarnOfFewPorts(service, service.target->ports());
+    }
     for (const GatewayUse& use : service.gateways) {
       const auto* first = Claim(upstreams_, use.gateway + '\n' + use.upstream, service);
       if (first == nullptr) continue;
@@ -91,6 +94,17 @@ class Conflicts {
     }
     ranges[ports.first] = {ports.last,
                            {service.name, service.file + ":" + std::to_string(service.line)}};
+  }
+
+  // Else it shows at the height of the load, as starts that fail.
+  void WarnOfFewPorts(const ServiceSpec& service, const PortRange& ports) {
+    const int count = ports.last - ports.first + 1;
+    if (count <= 0 || count >= service.rules.bounds.max) return;
+    diagnostics_->push_back({Diagnostic::Severity::kWarning, service.file, service.line,
+                             "service '" + service.name + "': 'max' is " +
+                                 std::to_string(service.rules.bounds.max) + ", and ports " +
+                                 Range(ports.first, ports.last) + " are enough for " +
+                                 std::to_string(count) + "; give it more ports, or lower 'max'"});
   }
 
   static std::string Range(int first, int last) {

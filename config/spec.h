@@ -29,6 +29,9 @@ struct ProviderTarget {
   // Two services whose targets have the same identity would fight over it; that is refused.
   // Empty: targets of this kind are never the same.
   [[nodiscard]] virtual std::string identity() const { return {}; }
+  // Where its instances are, for a person; without secrets. Those of another place cannot be
+  // reached by it. Empty: they are found by the service's name, or only its provider can tell.
+  [[nodiscard]] virtual std::string place() const { return identity(); }
   // The ports that its instances are given; ranges of two services at one host may not overlap.
   [[nodiscard]] virtual PortRange ports() const { return {}; }
   // It has a capacity, which others may set as well: `capacity:` of a service says whose word
@@ -169,6 +172,12 @@ struct ServiceSpec {
 // Its decisions are recommendations: nothing is started or ended because of them.
 inline bool OnlyAdvises(const ServiceSpec& spec) {
   return spec.dry_run || spec.owner == CapacityOwner::kExternal;
+}
+
+// Whether the two name different targets of one provider, each with a capacity of its own.
+inline bool IsOtherTarget(const ServiceSpec& one, const ServiceSpec& other) {
+  return one.target && other.target && other.target->has_capacity() &&
+         one.target->identity() != other.target->identity();
 }
 
 // What all snapshots of a service have in common; valid as long as the specification.

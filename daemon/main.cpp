@@ -31,25 +31,6 @@ namespace {
 constexpr std::chrono::seconds kUsageWithin{2};
 constexpr Millis kStatusEvery = std::chrono::seconds(10);
 
-Result<PrometheusOptions> ConnectTo(const PrometheusSpec& spec) {
-  PrometheusOptions options{.urls = spec.urls,
-                            .timeout = spec.timeout,
-                            .username = spec.username,
-                            .ca_file = spec.ca_file,
-                            .max_answer_bytes = spec.max_answer_bytes};
-  if (spec.bearer_token) {
-    auto token = ReadSecret(*spec.bearer_token);
-    if (!token.ok()) return std::move(token).error().Within("prometheus.bearer_token");
-    options.bearer_token = *token;
-  }
-  if (spec.password) {
-    auto password = ReadSecret(*spec.password);
-    if (!password.ok()) return std::move(password).error().Within("prometheus.password");
-    options.password = *password;
-  }
-  return options;
-}
-
 void LogPlugin(PluginLogLevel level, const std::string& plugin, const std::string& text) {
   if (level == PluginLogLevel::kWarning) return LogWarning(text, {{"plugin", plugin}});
   LogInfo(text, {{"plugin", plugin}});
@@ -225,7 +206,7 @@ class Daemon {
 
   // What a reload loads: services and what they share. The rest is put together once.
   LoadResult Load() {
-    LoadResult loaded = LoadAndCheck(options_.config, options_.dry_run);
+    LoadResult loaded = LoadAndCheck(options_.config, options_.dry_run, ends_.get_token());
     if (TextOf(options_.config) != text_) {
       loaded.diagnostics.push_back(
           {.severity = Diagnostic::Severity::kWarning,
@@ -279,7 +260,7 @@ class Daemon {
     while (read(signals, &info, sizeof info) == sizeof info) {
       if (info.ssi_signo == SIGHUP) {
         BeginReload();
-      } else if (!std::exchange(ending_, true)) {
+      } else if (ends_.request_stop()) {  // the first one
         LeaveInTime();
         courier_.ToTick([this] { stopping_ = true; });
       }
@@ -289,7 +270,7 @@ class Daemon {
   // One at a time. What changes while one is under way may have been read already: it is followed
   // by one more, however many were asked for.
   void BeginReload() {
-    if (ending_) return;  // it would not be waited for
+    if (ends_.stop_requested()) return;  // it would not be waited for
     if (reloads_wanted_.fetch_add(1) > 0) return;
     if (reload_.joinable()) reload_.join();
     reload_ = std::thread([this] {
@@ -344,7 +325,7 @@ class Daemon {
   std::thread io_;
   std::thread reload_;
   std::atomic<int> reloads_wanted_{0};
-  bool ending_ = false;    // loop thread
+  std::stop_source ends_;  // a signal has come
   bool stopping_ = false;  // tick thread
 };
 
@@ -363,6 +344,7 @@ int Main(int argc, char** argv) {
     return 2;
   }
 
+  if (!options->check_config) KeepHangups();
   LoadResult loaded = LoadAndCheck(options->config, options->dry_run);
   for (const Diagnostic& diagnostic : loaded.diagnostics) {
     std::fprintf(stderr, "%s\n", ToString(diagnostic).c_str());

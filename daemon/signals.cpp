@@ -21,6 +21,11 @@ sigset_t SetOf(std::initializer_list<int> signals) {
 
 }  // namespace
 
+void KeepHangups() {
+  const sigset_t hangup = SetOf({SIGHUP});
+  pthread_sigmask(SIG_BLOCK, &hangup, nullptr);
+}
+
 int BlockSignals() {
   const sigset_t signals = SetOf({SIGTERM, SIGINT, SIGHUP});
   pthread_sigmask(SIG_BLOCK, &signals, nullptr);  // inherited by all threads

@@ -9,6 +9,11 @@ namespace autoscale {
 // From SIGTERM to the end, whatever hangs; below TimeoutStopSec of the unit.
 constexpr std::chrono::seconds kEndWithin{10};
 
+// SIGHUP is kept for the descriptor from now on: one that comes while the configuration is loaded
+// for the first time asks for a reload after it, and must not end the daemon, which supervisors
+// take for an end that was meant. Before any other thread starts.
+void KeepHangups();
+
 // SIGTERM, SIGINT and SIGHUP come out of the descriptor from now on, in whatever thread; others
 // that may be sent by mistake are ignored. Before any other thread starts.
 int BlockSignals();

@@ -1,7 +1,7 @@
 #!/bin/bash
 # Installs what building, testing, linting and fuzzing need on Debian 12, and nothing that is already there.
 #
-#   deploy/install-deps.sh [build] [test] [lint] [fuzz]      (default: build)
+#   deploy/install-deps.sh [build] [package] [test] [lint] [fuzz]      (default: build)
 #
 # Does nothing, and needs no root, when all is installed. None of these packages starts a service;
 # Prometheus and nginx, which would, are unpacked privately by fetch-parts.sh instead.
@@ -16,6 +16,7 @@ BUILD_PACKAGES=(
   libhowardhinnant-date-dev tzdata
   python3
 )
+PACKAGE_PACKAGES=(dpkg-dev file)  # which libraries the programs need
 # The oracle of AWS signatures; moto's environment; the plugin in Python that a test runs.
 TEST_PACKAGES=(python3-botocore python3-venv python3-grpcio python3-protobuf)
 LINT_PACKAGES=(clang-format clang-tidy)
@@ -25,10 +26,11 @@ wanted=()
 for group in "${@:-build}"; do
   case $group in
     build) wanted+=("${BUILD_PACKAGES[@]}") ;;
-    test) wanted+=("${TEST_PACKAGES[@]}") ;;
+    package) wanted+=("${PACKAGE_PACKAGES[@]}") ;;
+    test) wanted+=("${PACKAGE_PACKAGES[@]}" "${TEST_PACKAGES[@]}") ;;
     lint) wanted+=("${LINT_PACKAGES[@]}") ;;
     fuzz) wanted+=("${FUZZ_PACKAGES[@]}") ;;
-    *) echo "install-deps: unknown group '$group': build, test, lint or fuzz" >&2; exit 2 ;;
+    *) echo "install-deps: unknown group '$group': build, package, test, lint or fuzz" >&2; exit 2 ;;
   esac
 done
 

@@ -121,8 +121,10 @@ struct PrometheusClient::Inquiry {
   Millis left{0};                            // of it, for the attempts to come
   std::vector<std::optional<std::string>> faults;  // by endpoint; absent: not tried yet
   std::function<void(Status)> done;
+  bool renewed = false;  // tried again with other secrets
   // The attempt under way.
   size_t at = 0;
+  std::string secrets;  // that it was made with
   Millis share{0};
   SteadyTime started;
 
@@ -221,8 +223,21 @@ HttpRequest PrometheusClient::RequestFor(const Inquiry& inquiry) const {
   return request;
 }
 
+// Whether it was refused for secrets that have been replaced since: then it is asked again, once.
+bool PrometheusClient::IsRenewed(Inquiry& inquiry, const Result<HttpResponse>& response) {
+  const bool refused = response.ok() && (response->status == 401 || response->status == 403);
+  if (!refused || inquiry.renewed || !options_.renew) return false;
+  // Of several that were refused at once the first one reads.
+  if (inquiry.secrets == options_.bearer_token + '\n' + options_.password) {
+    options_.renew(options_.bearer_token, options_.password);
+  }
+  inquiry.renewed = inquiry.secrets != options_.bearer_token + '\n' + options_.password;
+  return inquiry.renewed;
+}
+
 void PrometheusClient::Try(std::unique_ptr<Inquiry> inquiry) {
   inquiry->at = Choose(*inquiry);
+  inquiry->secrets = options_.bearer_token + '\n' + options_.password;
   inquiry->share = std::max(inquiry->left / inquiry->Untried(), Millis(1));
   inquiry->started = std::chrono::steady_clock::now();
   HttpRequest request = RequestFor(*inquiry);
@@ -233,6 +248,10 @@ void PrometheusClient::Try(std::unique_ptr<Inquiry> inquiry) {
     Endpoint& endpoint = *endpoints_[one->at];
     const bool several = endpoints_.size() > 1;
     const bool came = response.ok();
+    if (IsRenewed(*one, response)) {
+      one->left -= Spent(one->started, one->share, one->timeout);
+      return Try(std::move(one));
+    }
     Status answer =
         came ? one->read(std::move(response).value()) : Status(std::move(response).error());
     // What is wrong with the query itself is an answer: others would say the same.

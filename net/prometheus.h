@@ -69,6 +69,9 @@ struct PrometheusOptions {
   std::string username, password;
   std::string ca_file;
   size_t max_answer_bytes = 64u << 20;
+  // Reads token and password anew, when a server has refused them (401, 403): tokens end. On the
+  // loop's thread; leaves what cannot be read as it is. Null: they never change.
+  std::function<void(std::string& bearer_token, std::string& password)> renew;
 };
 
 // Keeps to one of its endpoints, so that values of two that differ are never mixed. When an
@@ -117,6 +120,7 @@ class PrometheusClient {
            std::function<Result<T>(std::string body)> parse, std::function<void(Result<T>)> done);
   void Try(std::unique_ptr<Inquiry> inquiry);
   [[nodiscard]] HttpRequest RequestFor(const Inquiry& inquiry) const;
+  [[nodiscard]] bool IsRenewed(Inquiry& inquiry, const Result<HttpResponse>& response);
   [[nodiscard]] size_t Choose(const Inquiry& inquiry) const;
   void Settle(const Inquiry& inquiry);
 

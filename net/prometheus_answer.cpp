@@ -130,7 +130,8 @@ Status Parser::Parse(json::document& document) {
       error_ = Text(field.value());
     } else if (name == "warnings" && !field.value().is_null()) {
       for (json::value warning : field.value().get_array()) {
-        if (warning_.empty()) warning_ = Text(warning);
+        const std::string_view text = Text(warning);
+        if (warning_.empty() && !IsRemark(text)) warning_ = text;
       }
     } else if (name == "isPartial") {  // VictoriaMetrics' way of saying so
       partial_ = field.value().get_bool();

@@ -40,10 +40,13 @@ std::optional<Error> FaultOf(dom::element document) {
   }
   if (status != "success") return Malformed("it does not say whether it succeeded");
   dom::array warnings;
-  if (document["warnings"].get(warnings) == simdjson::SUCCESS && warnings.size() > 0) {
-    std::string_view warning;
-    if (warnings.at(0).get(warning) != simdjson::SUCCESS) warning = "(none that is a text)";
-    return Error{ErrorKind::kUnavailable, "answered with a warning: " + std::string(warning)};
+  if (document["warnings"].get(warnings) == simdjson::SUCCESS) {
+    for (const dom::element each : warnings) {
+      std::string_view warning;
+      if (each.get(warning) != simdjson::SUCCESS) warning = "(none that is a text)";
+      if (IsRemark(warning)) continue;
+      return Error{ErrorKind::kUnavailable, "answered with a warning: " + std::string(warning)};
+    }
   }
   bool partial = false;
   if (document["isPartial"].get(partial) == simdjson::SUCCESS && partial) {

@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "engine/model/result.h"
@@ -25,6 +26,10 @@ struct RangeAnswer {
   };
   std::vector<Row> rows;  // in the order of their keys
 };
+
+// A remark on how a query is written, which Prometheus 2.48 to 2.53 put among the warnings ("metric
+// might not be a counter"): the answer is whole all the same.
+inline bool IsRemark(std::string_view warning) { return warning.starts_with("PromQL info:"); }
 
 // The form that /api/v1/query_range is sent.
 std::string ToForm(const RangeQuery& query);

@@ -92,8 +92,9 @@ struct InstanceUsage {
   std::string service;
   std::string instance;
   std::string endpoint;
-  double cpu_seconds = 0;   // consumed since the instance's start, all its processes
-  double memory_bytes = 0;  // resident
+  // Absent: not measured.
+  std::optional<double> cpu_seconds;   // consumed since the instance's start, all its processes
+  std::optional<double> memory_bytes;  // resident
 };
 
 class Provider {

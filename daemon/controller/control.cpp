@@ -17,6 +17,7 @@ namespace {
 constexpr std::chrono::seconds kAnswerWithin{5};
 constexpr size_t kNamesSuggested = 3;
 constexpr int kDecisionsSearched = 20;
+constexpr size_t kWarningsTold = 20;  // of a configuration, each a line of the log
 
 // Names that share most of their beginning with what was asked for.
 std::string Closest(const std::string& name, const std::vector<std::string>& known) {
@@ -32,6 +33,16 @@ std::string Closest(const std::string& name, const std::vector<std::string>& kno
     text += (i == 0 ? "" : ", ") + ranked[i].second;
   }
   return text;
+}
+
+// Whoever reloads by SIGHUP sees nothing but the log.
+void TellWarnings(const std::vector<std::string>& warnings) {
+  for (size_t i = 0; i < std::min(kWarningsTold, warnings.size()); ++i) {
+    LogWarning("the configuration has a warning", {{"warning", warnings[i]}});
+  }
+  if (warnings.size() <= kWarningsTold) return;
+  LogWarning("the configuration has more warnings; autoscaled --check-config shows all",
+             {{"more", static_cast<int64_t>(warnings.size() - kWarningsTold)}});
 }
 
 const StageRecord* FindStage(const Decision& decision, std::string_view name) {
@@ -286,21 +297,6 @@ std::optional<Error> Controller::FindUnknownAdapter(const std::vector<ServiceSpe
   return std::nullopt;
 }
 
-// What one provider started another cannot end.
-std::optional<Error> Controller::FindMoved(const std::vector<ServiceSpec>& specs) const {
-  for (const ServiceSpec& spec : specs) {
-    const Member* const member = options_.fleet.Find(spec.name);
-    if (member == nullptr || member->rehearsal || spec.dry_run) continue;
-    if (member->spec->provider == spec.provider) continue;
-    return Error{ErrorKind::kInvalid,
-                 spec.file + ":" + std::to_string(spec.line) + ": service '" + spec.name +
-                     "' moves from provider " + member->spec->provider + " to " + spec.provider +
-                     ": take it out, reload, and put it back when its instances have ended; or "
-                     "give it another name beside the old one"};
-  }
-  return std::nullopt;
-}
-
 Result<ReloadReport> Controller::Reload(bool may_remove_all) {
   // One after the other, lest an older reading of the files comes last.
   const std::lock_guard lock(reloading_);
@@ -328,6 +324,7 @@ Result<ReloadReport> Controller::Reload(bool may_remove_all) {
   for (const Diagnostic& diagnostic : loaded.diagnostics) {
     report->warnings.push_back(ToString(diagnostic));
   }
+  TellWarnings(report->warnings);
   LogInfo("configuration loaded", {{"services", static_cast<int64_t>(report->services)},
                                    {"added", static_cast<int64_t>(report->added)},
                                    {"changed", static_cast<int64_t>(report->changed)},
@@ -364,7 +361,7 @@ Result<ReloadReport> Controller::ReplaceAll(std::vector<ServiceSpec> specs, bool
                      "meant, `autoscalectl reload --remove-all`"};
   }
   if (auto unknown = FindUnknownAdapter(specs)) return *std::move(unknown);
-  if (auto moved = FindMoved(specs)) return *std::move(moved);
+  if (auto moved = RefuseMoves(specs); !moved) return std::move(moved).error();
   if (auto taken = FindTakenUpstream(specs)) return *std::move(taken);
   ReloadReport report{.services = static_cast<int>(specs.size())};
   std::unordered_set<std::string> wanted;

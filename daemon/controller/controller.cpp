@@ -228,10 +228,10 @@ std::vector<Controller::Case> Controller::Collect(Group& group, TimePoint now) {
     Distribute(group, i, now);
     group.answers[i].reset();  // megabytes, for many services
   }
-  TellOutage(group);
+  TellOutage(group, now);
   for (const Case& one : cases) {
     derived_.Fill(*one.service->spec, one.service->capacity, one.service->samples);
-    TellSamples(*one.service);
+    TellSamples(*one.service, now);
   }
   return cases;
 }
@@ -333,6 +333,7 @@ void Controller::TakeBreakers() {
     if (service == nullptr || member == nullptr) continue;
     service->breaker = member->breaker;
     service->breaker_since = member->breaker_since;
+    service->contested = member->contested;
     batch_.services.push_back(RowOf(*service));
     if (service->breaker.empty()) {
       LogInfo("the breaker is closed: the service is acted on again", {{"service", name}});
@@ -340,6 +341,18 @@ void Controller::TakeBreakers() {
       LogError("the breaker is open: nothing is acted on until a person has looked",
                {{"service", name}, {"error", service->breaker}});
     }
+  }
+}
+
+void Controller::TakeSizes() {
+  for (const std::string& name : options_.fleet.TakeSizes()) {
+    Service* service = FindService(name);
+    const Member* member = options_.fleet.Find(name);
+    if (service == nullptr || member == nullptr || !member->sizing) continue;
+    service->size = member->sizing->stored;
+    // What somebody else set holds from now on, also over a crash.
+    if (service->spec->owner == CapacityOwner::kShared) service->desired = member->desired;
+    batch_.services.push_back(RowOf(*service));
   }
 }
 
@@ -368,6 +381,7 @@ void Controller::Note(const std::string& name, std::string text) {
 void Controller::Journal(TimePoint now) {
   options_.fleet.Reconcile(now, batch_);
   TakeBreakers();
+  TakeSizes();
   StoreActions();
   if (!batch_.empty()) {
     if (now < store_retry_) return options_.fleet.PublishLosses(now);

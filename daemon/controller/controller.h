@@ -96,6 +96,14 @@ class Controller final : public ControlSurface {
     std::vector<InstanceRow> instances;
   };
 
+  // What is known of a service before it is given another specification.
+  struct Former {
+    TargetRow target;
+    bool acts = false;  // it is acted on now, not only stored
+    bool has_capacity = false;
+    int instances = 0;
+  };
+
   // The tick, stage by stage.
   [[nodiscard]] std::vector<Group*> CompleteGroups(TimePoint now) const;
   void Begin(Group& group, TimePoint now);  // collect: ask
@@ -129,10 +137,11 @@ class Controller final : public ControlSurface {
   void Close(Service& service);
   void StoreActions();
   void TakeBreakers();
+  void TakeSizes();
   void TellStore(const std::string& problem);
   static void NoteFault(Group& group, const std::string& metric, const std::string& error);
-  static void TellOutage(Group& group);
-  static void TellSamples(Service& service);
+  static void TellOutage(Group& group, TimePoint now);
+  static void TellSamples(Service& service, TimePoint now);
   void Regroup(TimePoint now);
   void Put(std::shared_ptr<const ServiceSpec> spec, const ServiceRow* row,
            std::vector<InstanceRow> instances);
@@ -144,7 +153,9 @@ class Controller final : public ControlSurface {
   void Replace(ServiceSpec spec, ReloadReport& report);
   Result<ReloadReport> ReplaceAll(std::vector<ServiceSpec> specs, bool may_remove_all);
   Service* FindService(const std::string& name);
-  [[nodiscard]] std::optional<Error> FindMoved(const std::vector<ServiceSpec>& specs) const;
+  bool TakeTarget(Service& service);
+  Result<Former> FindFormer(const std::string& service) const;
+  Status RefuseMoves(const std::vector<ServiceSpec>& specs) const;
   [[nodiscard]] std::optional<Error> FindUnknownAdapter(
       const std::vector<ServiceSpec>& specs) const;
   [[nodiscard]] std::optional<Error> FindTakenUpstream(const std::vector<ServiceSpec>& specs) const;

@@ -1,6 +1,7 @@
 // Group: what ticks together.
 #pragma once
 
+#include <map>
 #include <optional>
 #include <string>
 #include <vector>
@@ -30,7 +31,8 @@ struct Controller::Group {
     int64_t queries = 0;
   };
   std::vector<Fault> faults;
-  std::vector<Fault> told;  // what the log was told last; empty: all is well
+  std::vector<Fault> told;                  // what the log was told last; empty: all is well
+  std::map<std::string, ToldSeldom> lines;  // by metric
 };
 
 }  // namespace autoscale

@@ -16,6 +16,14 @@ bool KeptHolds::Take(uint64_t outcome, TimePoint now) {
   return true;
 }
 
+bool ToldSeldom::Take(TimePoint now) {
+  if (now - since_ >= kWhile) {
+    since_ = now;
+    lines_ = 0;
+  }
+  return ++lines_ <= kMost;
+}
+
 ServiceRow RowOf(const Service& service) {
   return {.name = service.spec->name,
           .desired = service.desired,
@@ -25,7 +33,11 @@ ServiceRow RowOf(const Service& service) {
           .policy_state = service.policy_state,
           .history = service.history,
           .breaker = service.breaker,
-          .breaker_since = service.breaker_since};
+          .breaker_since = service.breaker_since,
+          .leaving = {},
+          .target = service.target,
+          .size = service.size,
+          .contested = service.contested};
 }
 
 Basis BasisOf(const std::shared_ptr<const ServiceSpec>& spec, const PolicyLimits& limits) {

@@ -30,6 +30,27 @@ class KeptHolds {
   std::vector<std::pair<uint64_t, TimePoint>> kept_;
 };
 
+// How often the log is told of one thing: what begins, changes and ends is told at once, what flaps
+// a few times a while.
+class ToldSeldom {
+ public:
+  static constexpr Millis kWhile = std::chrono::minutes(10);
+  static constexpr int kMost = 6;  // lines in that time
+
+  // Whether there may be a line now; then it counts.
+  bool Take(TimePoint now);
+
+ private:
+  TimePoint since_;
+  int lines_ = 0;
+};
+
+// What the log was told last of a metric of a service; errors apart.
+struct ToldSample {
+  SampleState state = SampleState::kFresh;
+  ToldSeldom lines;
+};
+
 class Shadow;
 
 struct Service {
@@ -44,15 +65,18 @@ struct Service {
   std::string pause_reason;
   std::string breaker;  // as the fleet has it
   TimePoint breaker_since;
+  bool contested = false;
+  TargetRow target;  // of whoever acted last: a dry run leaves it as it was
+  SizeRow size;
   std::string policy_state;
   History history;
 
   // The last tick.
   std::optional<TimePoint> last_tick;
   std::optional<TimePoint> last_change;
-  Capacity capacity;              // when it began
-  std::vector<Sample> samples;    // parallel to spec->metrics
-  std::vector<SampleState> told;  // of each sample, what the log was told last; errors apart
+  Capacity capacity;             // when it began
+  std::vector<Sample> samples;   // parallel to spec->metrics
+  std::vector<ToldSample> told;  // of each sample
   Proposal proposal;
   Conditions conditions;  // under which it was decided
   Decision decision;

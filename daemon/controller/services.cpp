@@ -51,6 +51,9 @@ Status Controller::Start(const std::vector<ServiceSpec>& specs) {
   std::map<std::string, StoredService> stored;
   for (ServiceRow& row : *rows) stored[row.name].row = std::move(row);
   for (InstanceRow& row : *instances) stored[row.service].instances.push_back(std::move(row));
+  absent_ = std::move(stored);  // all, until they are found to be configured
+  if (auto moved = RefuseMoves(specs); !moved) return moved;
+  stored = std::exchange(absent_, {});
 
   // What was tried begins anew where it cannot be read: nothing depends on it.
   auto shadows = options_.store.ReadShadows();
@@ -101,7 +104,7 @@ void Controller::TakeUp(std::shared_ptr<const ServiceSpec> spec, StoredService s
     for (const AppliedChange& change : row.history.changes()) ledger_.Add(change.at, change.delta);
   }
   Put(std::move(spec), row.name.empty() ? nullptr : &row, std::move(stored.instances));
-  options_.fleet.RestoreBreaker(name, row.breaker, row.breaker_since);
+  if (!FindService(name)->breaker.empty()) options_.fleet.RestoreBreaker(name, row);
 }
 
 // A removal that the end of the last daemon interrupted goes on; a service that has come back since
@@ -160,7 +163,7 @@ void Controller::Put(std::shared_ptr<const ServiceSpec> spec, const ServiceRow* 
                      std::vector<InstanceRow> instances) {
   // What is stored of one that was leaving is that it ought to be gone: what is found counts.
   // And one that no decision has changed yet says nothing.
-  const bool is_known =
+  bool is_known =
       row != nullptr && row->leaving.empty() && (row->generation > 0 || row->desired > 0);
   Service* service = FindService(spec->name);
   if (service == nullptr) {
@@ -176,8 +179,12 @@ void Controller::Put(std::shared_ptr<const ServiceSpec> spec, const ServiceRow* 
       service->pause_reason = row->pause_reason;
       service->breaker = row->breaker;
       service->breaker_since = row->breaker_since;
+      service->contested = row->contested;
+      service->target = row->target;
+      service->size = row->size;
       service->policy_state = row->policy_state;
       service->history = row->history;
+      service->last_change = std::max(service->history.last_out(), service->history.last_in());
     }
   }
   service->spec = spec;
@@ -187,8 +194,11 @@ void Controller::Put(std::shared_ptr<const ServiceSpec> spec, const ServiceRow* 
   service->basis_hash = HashOf(Encode(BasisOf(spec, options_.policy_limits)));
   service->samples.clear();
   service->told.clear();
+  is_known = TakeTarget(*service) && is_known;
+  const std::string name = spec->name;
   options_.fleet.Put(std::move(spec), is_known ? std::optional<int>(row->desired) : std::nullopt,
                      std::move(instances));
+  if (is_known) options_.fleet.RestoreSize(name, row->size);
 }
 
 // Services by interval. Groups begin apart, so that their queries do not all come at once; services

@@ -49,40 +49,51 @@ void Controller::NoteFault(Group& group, const std::string& metric, const std::s
   }
 }
 
-void Controller::TellOutage(Group& group) {
-  const auto has = [](const std::vector<Group::Fault>& faults, const auto& matches) {
-    return std::any_of(faults.begin(), faults.end(), matches);
-  };
-  for (const Group::Fault& fault : group.faults) {
-    const bool told = has(group.told, [&](const Group::Fault& old) {
-      return old.error == fault.error && old.metric == fault.metric;
+// A fault that has no line yet, for there were many of late, gets it later if it lasts.
+void Controller::TellOutage(Group& group, TimePoint now) {
+  using Faults = std::vector<Group::Fault>;
+  const auto has = [](const Faults& faults, const std::string& metric, const std::string* error) {
+    return std::any_of(faults.begin(), faults.end(), [&](const Group::Fault& fault) {
+      return fault.metric == metric && (error == nullptr || fault.error == *error);
     });
-    if (told) continue;
-    LogWarning("queries fail; what depends on them holds",
-               {{"metric", fault.metric},
-                {"failed", fault.queries},
-                {"of", static_cast<int64_t>(group.plan.size())},
-                {"error", fault.error}});
+  };
+  if (group.faults.empty() && group.told.empty()) return;
+  Faults told;
+  for (const Group::Fault& fault : group.faults) {
+    if (!has(group.told, fault.metric, &fault.error)) {
+      if (!group.lines[fault.metric].Take(now)) continue;
+      LogWarning("queries fail; what depends on them holds",
+                 {{"metric", fault.metric},
+                  {"failed", fault.queries},
+                  {"of", static_cast<int64_t>(group.plan.size())},
+                  {"error", fault.error}});
+    }
+    told.push_back(fault);
   }
   for (const Group::Fault& old : group.told) {
-    const bool lasts =
-        has(group.faults, [&](const Group::Fault& fault) { return fault.metric == old.metric; });
-    if (!lasts) LogInfo("queries are answered again", {{"metric", old.metric}});
+    if (has(told, old.metric, nullptr)) continue;
+    if (has(group.faults, old.metric, nullptr) || !group.lines[old.metric].Take(now)) {
+      told.push_back(old);
+    } else {
+      LogInfo("queries are answered again", {{"metric", old.metric}});
+    }
   }
-  group.told = std::move(group.faults);
+  group.told = std::move(told);
   group.faults.clear();
 }
 
 // A query that fails is told once for all services; what it answers is each service's own.
-void Controller::TellSamples(Service& service) {
-  service.told.resize(service.samples.size(), SampleState::kFresh);
+void Controller::TellSamples(Service& service, TimePoint now) {
+  service.told.resize(service.samples.size());
   for (size_t i = 0; i < service.samples.size(); ++i) {
     const Sample& sample = service.samples[i];
-    if (sample.state == SampleState::kError || sample.state == service.told[i]) continue;
+    ToldSample& told = service.told[i];
+    if (sample.state == SampleState::kError || sample.state == told.state) continue;
     // What is made of a metric is as good as that; this has been told.
     const int base = service.spec->metrics[i].base;
     if (base >= 0 && service.samples[static_cast<size_t>(base)].state == sample.state) continue;
-    service.told[i] = sample.state;
+    if (!told.lines.Take(now)) continue;
+    told.state = sample.state;
     const std::string& metric = service.spec->metrics[i].spec->name;
     if (sample.state == SampleState::kFresh) {
       LogInfo("a metric is usable again", {{"service", service.spec->name}, {"metric", metric}});

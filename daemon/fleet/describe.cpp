@@ -46,7 +46,9 @@ void Fleet::Describe(const std::string& service, ServiceView& view) const {
                              .confirmed = link.confirmed > 0 ? ToString(link, link.confirmed) : "",
                              .problem = link.problem});
     if (view.problem.empty() && !link.problem.empty()) {
-      view.problem = "gateway " + link.gateway + ": " + link.problem;
+      const std::string whose = "gateway " + link.gateway;  // most adapters say so themselves
+      view.problem =
+          link.problem.starts_with(whose + ' ') ? link.problem : whose + ": " + link.problem;
     }
   }
 }

@@ -73,15 +73,17 @@ void Fleet::Put(std::shared_ptr<const ServiceSpec> spec, std::optional<int> desi
   } else if (rehearsed != member.rehearsal) {
     // What was only rehearsed must not become real, nor the other way round.
     Settle(member);
+    member.sizing.reset();
+    member.remembered.reset();
     for (Instance& instance : member.instances) instance.stored = false;
     member.known = false;
     member.observed = false;
   } else {
     autoscale::CloseBreaker(member);  // the new specification may be the remedy
-    if (member.sizing && former->target != nullptr &&
-        former->target->identity() != member.spec->target->identity()) {
+    if (IsOtherTarget(*former, *member.spec)) {
       // Another one's capacity: nothing is asked before it is known.
       member.sizing.reset();
+      member.remembered.reset();
       member.observed = false;
       member.known = false;
     }
@@ -95,14 +97,25 @@ void Fleet::Put(std::shared_ptr<const ServiceSpec> spec, std::optional<int> desi
   Observe({&member});
 }
 
-void Fleet::RestoreBreaker(const std::string& service, const std::string& why, TimePoint since) {
+void Fleet::RestoreBreaker(const std::string& service, const ServiceRow& row) {
   Member* member = FindMember(service);
-  if (member == nullptr || why.empty()) return;
-  member->breaker = why;
-  member->breaker_since = since;
+  if (member == nullptr || row.breaker.empty()) return;
+  member->breaker = row.breaker;
+  member->breaker_since = row.breaker_since;
   member->breaker_stored = true;
-  member->failures = member->failures_allowed;
-  member->last_failure = since;
+  member->contested = row.contested;
+  if (row.contested) {
+    member->contests = member->failures_allowed;
+    member->last_contest = options_.clock.Now();  // nobody has looked until now
+  } else {
+    member->failures = member->failures_allowed;
+    member->last_failure = row.breaker_since;
+  }
+}
+
+void Fleet::RestoreSize(const std::string& service, const SizeRow& size) {
+  Member* member = FindMember(service);
+  if (member != nullptr && size.capacity >= 0) member->remembered = size;
 }
 
 void Fleet::CloseBreaker(const std::string& service) {
@@ -254,6 +267,7 @@ void Fleet::Reconcile(TimePoint now, StoreBatch& batch) {
       member->breaker_stored = !member->breaker.empty();
       breakers_.push_back(service);
     }
+    if (HasNewSize(*member, now)) sizes_.push_back(service);
     to_act_.insert(service);
   }
   touched_.clear();
@@ -456,6 +470,7 @@ bool Fleet::IsSettled(const std::string& service) const {
 }
 
 std::vector<std::string> Fleet::TakeLeft() { return std::exchange(left_, {}); }
+std::vector<std::string> Fleet::TakeSizes() { return std::exchange(sizes_, {}); }
 std::vector<std::string> Fleet::TakeBreakers() { return std::exchange(breakers_, {}); }
 
 }  // namespace autoscale

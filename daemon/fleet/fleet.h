@@ -62,7 +62,9 @@ class Fleet {
   // Who publishes the upstream, be it a service that is leaving; empty: nobody.
   [[nodiscard]] std::string OwnerOf(const std::string& gateway, const std::string& upstream) const;
   // A breaker as it was stored; after Put.
-  void RestoreBreaker(const std::string& service, const std::string& why, TimePoint since);
+  void RestoreBreaker(const std::string& service, const ServiceRow& row);
+  // What was known of its target's capacity before the start; after Put.
+  void RestoreSize(const std::string& service, const SizeRow& size);
   void CloseBreaker(const std::string& service);
   // No scale-in takes the instance away until then; in the past: from now on any may. kNotFound
   // when there is none of that name, kConflict when it leaves already. Stored by the next
@@ -108,6 +110,9 @@ class Fleet {
   // The services whose breaker has opened or closed since the last call.
   std::vector<std::string> TakeBreakers();
 
+  // The services of which Sizing::stored has changed since the last call: to be stored before Act.
+  std::vector<std::string> TakeSizes();
+
   // Adds what the fleet knows to a view of the service.
   void Describe(const std::string& service, ServiceView& view) const;
 
@@ -121,6 +126,8 @@ class Fleet {
                         const Result<std::vector<Observation>>& answer);
   void TakeTarget(const Observation& observation, TimePoint sent);
   bool TakeSizing(Member& member, const Observation& observation, TimePoint sent);
+  void BeginSizing(Member& member, int capacity, TimePoint sent);
+  void TakeHeld(Member& member, TimePoint sent);
   void TakeShortage(Member& member, const Observation& observation);
   void TakeFault(Member& member, const Observation& observation);
   void TakeChange(Member& member, int capacity);
@@ -157,6 +164,7 @@ class Fleet {
   std::unordered_set<std::string> to_watch_;  // with draining instances: gateways are asked often
   std::vector<std::string> left_;
   std::vector<std::string> breakers_;
+  std::vector<std::string> sizes_;
   std::map<std::pair<std::string, bool>, std::unique_ptr<Channel>>
       channels_;  // by name and rehearsal
   bool frozen_ = false;

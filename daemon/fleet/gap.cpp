@@ -9,6 +9,7 @@ void Fleet::Forgive(TimePoint from, TimePoint to) {
   };
   for (auto& [name, member] : members_) {
     shift(member->last_failure);
+    shift(member->last_contest);
     for (Instance& instance : member->instances) {
       shift(instance.state_since);
       if (instance.started) shift(*instance.started);

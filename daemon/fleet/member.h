@@ -78,6 +78,9 @@ struct Link {
 // A start has held once its instance has been healthy for so long on end. One that ends by itself
 // or fails its check for good before that counts as a failed start.
 inline constexpr Millis kProven = std::chrono::seconds(30);
+// A capacity that nobody else has changed for so long is contested no more. Whoever sets it by a
+// schedule or to every alarm does it more often.
+inline constexpr Millis kUncontested = std::chrono::hours(1);
 
 // What is known of a target that has a capacity, and of what we wish of it.
 struct Sizing {
@@ -95,6 +98,7 @@ struct Sizing {
   int wished = -1;       // the capacity wished last; with its victims one wish
   uint64_t wishes = 0;   // how many there were, since the start
   std::vector<std::string> victims;
+  SizeRow stored;  // what the service's row says; nothing is asked for that it does not say
 };
 
 struct Member {
@@ -107,8 +111,9 @@ struct Member {
   bool rehearsal = false;  // provider and gateways only record; capacity is what is observed
   bool leaving = false;    // removed from the configuration: drained, stopped, then dropped
   bool blind = false;      // lists that show it are another's now: drains last to the bound
-  std::unique_ptr<Sizing> sizing;   // null: the daemon names the instances
-  std::vector<Instance> instances;  // by id
+  std::unique_ptr<Sizing> sizing;     // null: the daemon names the instances
+  std::optional<SizeRow> remembered;  // as stored before the start, until its target is observed
+  std::vector<Instance> instances;    // by id
   std::vector<Link> links;
 
   uint64_t sequence = 0;            // number of the present list
@@ -126,7 +131,12 @@ struct Member {
   // start is tried now and then, and only that.
   std::string breaker;
   TimePoint breaker_since;
-  bool breaker_stored = false;      // as open
+  bool breaker_stored = false;  // as open
+  // How often in a row somebody else has changed a capacity that is ours. An hour without a change
+  // ends the row.
+  int contests = 0;
+  TimePoint first_contest, last_contest;
+  bool contested = false;           // that opened the breaker: the capacity is left as it is
   std::string unread;               // why its target cannot be read now; empty: it can
   std::string problem;              // why the fleet is not what it ought to be; empty: it is
   std::vector<std::string> forget;  // gone, to be dropped by the provider

@@ -83,6 +83,11 @@ bool IsProbe(const Instance& instance, const Member& member) {
           IsReady(instance));
 }
 
+// An open breaker, or a failure of ours that is told still.
+bool HasFailed(const Member& member) {
+  return !member.breaker.empty() || (!member.sizing && !member.problem.empty());
+}
+
 // Why it is not known to be let go: the gateways that may send it requests still.
 std::string WhoHoldsBack(const Member& member, const Instance& instance) {
   std::string unconfirmed, uncounted;
@@ -106,7 +111,7 @@ class Pass {
       for (Instance& instance : member_.instances) Advance(instance);
     }
     DropGone();
-    MendBreaker();
+    EndOldFailure();
     if (!member_.sizing) KeepOneProbe();
     Shrink();
     DropUnasked();
@@ -222,16 +227,20 @@ class Pass {
     member_.failures = 0;
     if (member_.breaker.empty()) return;
     Note("the breaker closes: " + why);
-    CloseBreaker(member_);
+    EndRowOfFailures(member_);
   }
 
-  // Open though all is as it ought to be: what failed is over.
-  void MendBreaker() {
-    if (member_.breaker.empty() || now_ - member_.last_failure < kProven) return;
+  // All is as it ought to be, though nothing was started since: what failed is over. Without a
+  // breaker it counts still, until a start has held.
+  void EndOldFailure() {
+    if (!HasFailed(member_) || member_.contested) return;
+    if (now_ - member_.last_failure < kProven) return;
     if (member_.sizing && member_.sizing->capacity != member_.desired) return;
     const bool well = std::all_of(member_.instances.begin(), member_.instances.end(),
                                   [](const Instance& i) { return IsReady(i) && i.proven; });
-    if (well && Count() == member_.desired) EndFailures("all is as it ought to be");
+    if (!well || Count() != member_.desired) return;
+    member_.problem.clear();
+    if (!member_.breaker.empty()) EndFailures("all is as it ought to be");
   }
 
   // Behind an open breaker one start is tried, not all that are missing.
@@ -285,13 +294,16 @@ class Pass {
                               sizing.victims.end();
   }
 
-  // Its target protects it since, and was not asked to end it: another one goes instead.
+  // Its target protects it since, and was not asked to end it: another one goes instead. Or none
+  // does, as the capacity is contested.
   bool StaysAfterAll(Instance& instance) {
-    if (!member_.sizing || instance.kept.empty() || instance.state == InstanceState::kStopping ||
+    if (!member_.sizing || (instance.kept.empty() && !member_.contested) ||
+        instance.state == InstanceState::kStopping ||
         (instance.phase == InstancePhase::kStopping && instance.asked) || IsAskedFor(instance)) {
       return false;
     }
-    Note(instance.id + " is taken back: " + instance.kept);
+    Note(instance.id + " is taken back: " +
+         (instance.kept.empty() ? "the capacity is left as it is" : instance.kept));
     const bool began = instance.state == InstanceState::kStarting;
     Enter(instance, began ? InstancePhase::kStarting : InstancePhase::kServing, now_);
     return true;
@@ -564,7 +576,7 @@ std::optional<TimePoint> NextLook(const Member& member, TimePoint now) {
   } else if (count < member.desired && (member.breaker.empty() || !probed)) {
     at(member.launch_after);
   }
-  if (!member.breaker.empty()) at(std::max(member.last_failure + kProven, now + kLookAtBreaker));
+  if (HasFailed(member)) at(std::max(member.last_failure + kProven, now + kLookAtBreaker));
   for (const Link& link : member.links) {
     if (link.confirmed < member.sequence && !link.busy) at(link.retry_at);
   }

@@ -43,7 +43,14 @@ void CountFailure(Member& member, TimePoint now, std::string why);
 // the breaker is open five minutes.
 void BackOff(Member& member, TimePoint now, std::string why);
 
-// Acts again at once, as if nothing had failed.
+// Somebody else has changed a capacity that is ours ("from 3 to 7"): it is set back later each
+// time, and when that has happened too often, not any more. Precondition: member.sizing.
+void CountContest(Member& member, TimePoint now, const std::string& change);
+
+// What failed is over: it is acted on at once. A breaker that contests opened stays open.
+void EndRowOfFailures(Member& member);
+
+// Acts again at once, as if nothing had failed and nobody had contested anything.
 void CloseBreaker(Member& member);
 
 // When the member must be looked at again though nothing is reported; absent: it is as it should

@@ -36,16 +36,31 @@ int CountTaken(const Sizing& sizing, const Observation& observation) {
 
 }  // namespace
 
+// What was known of it before the start is compared with what it is now as if there had been no
+// pause: a wish that was under way may have come true in part or as a whole.
+void Fleet::BeginSizing(Member& member, int capacity, TimePoint sent) {
+  member.sizing = std::make_unique<Sizing>();
+  Sizing& sizing = *member.sizing;
+  sizing.id = ++last_sizing_;
+  sizing.capacity = capacity;
+  const auto remembered = std::exchange(member.remembered, std::nullopt);
+  if (!remembered || member.rehearsal || !member.known) return;
+  sizing.capacity = remembered->capacity;
+  sizing.wished = remembered->asked;
+  sizing.ours = remembered->asked < 0;
+  sizing.stored = *remembered;
+  sizing.answered = sent;  // nothing has proven itself yet
+  for (const Instance& instance : member.instances) {
+    if (instance.phase == InstancePhase::kStopping) sizing.victims.push_back(instance.id);
+  }
+}
+
 // What is told of the target as a whole; false: it could not be read, nothing of it counts.
 bool Fleet::TakeSizing(Member& member, const Observation& observation, TimePoint sent) {
   TakeFault(member, observation);
   if (!member.unread.empty()) return false;
   if (observation.abilities.names_instances) return true;
-  if (!member.sizing) {
-    member.sizing = std::make_unique<Sizing>();
-    member.sizing->id = ++last_sizing_;
-    member.sizing->capacity = *observation.capacity;
-  }
+  if (!member.sizing) BeginSizing(member, *observation.capacity, sent);
   Sizing& sizing = *member.sizing;
   sizing.abilities = observation.abilities;
   if (sizing.blocked != observation.blocked) {
@@ -65,13 +80,26 @@ bool Fleet::TakeSizing(Member& member, const Observation& observation, TimePoint
       sizing.ours = true;
     } else if (fell != 0) {
       TakeChange(member, *observation.capacity);
-    } else if (sizing.ours && sent - sizing.answered >= kProven) {
-      if (!member.breaker.empty()) Note(member, "the breaker closes: its capacity holds");
-      autoscale::CloseBreaker(member);
+    } else {
+      TakeHeld(member, sent);
     }
   }
   if (member.spec->owner == CapacityOwner::kExternal) member.desired = sizing.capacity;
   return true;
+}
+
+// Its capacity is as it was known.
+void Fleet::TakeHeld(Member& member, TimePoint sent) {
+  const Sizing& sizing = *member.sizing;
+  if (member.contested) {
+    // Set by whoever contested it to what it ought to be, and left there: they agree.
+    if (sizing.capacity != member.desired || sent - member.last_contest < kUncontested) return;
+    Note(member, "the breaker closes: nobody has changed its capacity for an hour");
+    autoscale::CloseBreaker(member);
+  } else if (sizing.ours && sent - sizing.answered >= kProven) {
+    if (!member.breaker.empty()) Note(member, "the breaker closes: its capacity holds");
+    EndRowOfFailures(member);
+  }
 }
 
 // Instances that do not come are nobody's failure here: it is told, once, and their target goes on
@@ -106,8 +134,9 @@ void Fleet::TakeFault(Member& member, const Observation& observation) {
 // Its capacity is another one than it was.
 void Fleet::TakeChange(Member& member, int capacity) {
   Sizing& sizing = *member.sizing;
-  const std::string change = "its capacity was changed from " + std::to_string(sizing.capacity) +
-                             " to " + std::to_string(capacity) + " by somebody else";
+  const std::string change =
+      "from " + std::to_string(sizing.capacity) + " to " + std::to_string(capacity);
+  const std::string told = "its capacity was changed " + change + " by somebody else";
   const bool ours = std::exchange(sizing.ours, false) && !member.rehearsal;
   const int draining = sizing.abilities.ends_exactly ? CountDraining(member) : 0;
   sizing.capacity = capacity;
@@ -118,14 +147,15 @@ void Fleet::TakeChange(Member& member, int capacity) {
     case CapacityOwner::kShared:
       if (member.rehearsal || member.leaving) return;
       member.desired = std::max(0, capacity - draining);
-      Note(member, change + ": that holds (capacity: shared)");
+      Note(member, told + ": that holds (capacity: shared)");
       return;
     case CapacityOwner::kManaged:
-      if (!ours) return;
+      if (member.contested) member.last_contest = options_.clock.Now();
+      if (!ours || member.contested) return;
       // Whoever keeps changing it is not fought for ever: the waits grow, then a person is needed.
-      Note(member, change + ": it is set back (capacity: managed)");
-      BackOff(member, options_.clock.Now(), change);
-      sizing.retry_at = member.launch_after;
+      CountContest(member, options_.clock.Now(), change);
+      Note(member, told + (member.contested ? ": it is left so until a person has looked"
+                                            : ": it is set back (capacity: managed)"));
       return;
   }
 }
@@ -134,6 +164,10 @@ void Fleet::Resize(Member& member, TimePoint now) {
   auto wish = WishFor(member, now);
   if (!wish) return;
   Sizing& sizing = *member.sizing;
+  if (!member.rehearsal && wish->capacity != sizing.stored.asked) {
+    Touch(member.spec->name);  // stored first, lest a crash makes it somebody else's
+    return;
+  }
   if (wish->capacity != sizing.wished || wish->victims != sizing.victims || sizing.ours) {
     sizing.wished = wish->capacity;
     sizing.victims = wish->victims;

@@ -1,6 +1,7 @@
 #include "daemon/fleet/sizing.h"
 
 #include <algorithm>
+#include <utility>
 
 namespace autoscale {
 namespace {
@@ -28,7 +29,8 @@ int Kept(const Member& member) {
 }
 
 bool IsOurs(const Member& member) {
-  return member.spec->owner != CapacityOwner::kExternal && member.sizing->blocked.empty();
+  return member.spec->owner != CapacityOwner::kExternal && member.sizing->blocked.empty() &&
+         !member.contested;
 }
 
 // What it ought to be set to. Instances that may not be taken away, as they are protected, keep it
@@ -84,6 +86,17 @@ std::optional<CapacityWish> WishFor(const Member& member, TimePoint now) {
     }
   }
   return wish;
+}
+
+bool HasNewSize(Member& member, TimePoint now) {
+  if (!member.sizing || member.rehearsal) return false;
+  Sizing& sizing = *member.sizing;
+  const auto wish = WishFor(member, now);
+  const SizeRow size{.capacity = sizing.capacity,
+                     .asked = wish          ? wish->capacity
+                              : sizing.ours ? -1
+                                            : sizing.wished};
+  return std::exchange(sizing.stored, size) != size;
 }
 
 bool IsDueToBeSeen(Member& member, TimePoint now) {

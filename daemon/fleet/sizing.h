@@ -25,6 +25,10 @@ bool IsSpared(const Member& member, const Instance& victim);
 // What the target is to be asked for now; absent: nothing, or not before retry_at.
 std::optional<CapacityWish> WishFor(const Member& member, TimePoint now);
 
+// Whether what is to be stored of the capacity has changed since the last call: what it is known to
+// be, and what WishFor says that it is about to be asked for. To be called before that is asked.
+bool HasNewSize(Member& member, TimePoint now);
+
 // Whether it is to be observed now, though nothing has happened; the next time follows from it.
 bool IsDueToBeSeen(Member& member, TimePoint now);
 

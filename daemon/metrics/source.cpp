@@ -1,8 +1,38 @@
 #include "daemon/metrics/source.h"
 
+#include "config/section.h"
 #include "daemon/telemetry/log.h"
 
 namespace autoscale {
+namespace {
+
+// Leaves it as it is where there is none to be read.
+Status ReadInto(std::string& secret, const std::optional<SecretRef>& ref, const char* name) {
+  if (!ref) return Ok{};
+  auto read = ReadSecret(*ref);
+  if (!read.ok()) return std::move(read).error().Within(std::string("prometheus.") + name);
+  secret = *std::move(read);
+  return Ok{};
+}
+
+}  // namespace
+
+Result<PrometheusOptions> ConnectTo(const PrometheusSpec& spec) {
+  PrometheusOptions options{.urls = spec.urls,
+                            .timeout = spec.timeout,
+                            .username = spec.username,
+                            .ca_file = spec.ca_file,
+                            .max_answer_bytes = spec.max_answer_bytes};
+  const auto read = [spec](std::string& token, std::string& password) -> Status {
+    if (Status done = ReadInto(token, spec.bearer_token, "bearer_token"); !done) return done;
+    return ReadInto(password, spec.password, "password");
+  };
+  if (Status done = read(options.bearer_token, options.password); !done) return done.error();
+  options.renew = [read](std::string& token, std::string& password) {
+    static_cast<void>(read(token, password).ok());  // the refusal is told all the same
+  };
+  return options;
+}
 
 PrometheusSource::PrometheusSource(PrometheusClient& client, Courier& courier, Counters& counters)
     : client_(client), courier_(courier), counters_(counters) {

@@ -4,6 +4,7 @@
 #include <functional>
 #include <memory>
 
+#include "config/spec.h"
 #include "daemon/courier.h"
 #include "daemon/telemetry/telemetry.h"
 #include "net/prometheus.h"
@@ -36,5 +37,9 @@ class PrometheusSource final : public MetricSource {
   Courier& courier_;
   Counters& counters_;
 };
+
+// How to reach it, with the secrets that its specification names; they are read again where a
+// server refuses them.
+Result<PrometheusOptions> ConnectTo(const PrometheusSpec& spec);
 
 }  // namespace autoscale

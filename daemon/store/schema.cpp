@@ -11,7 +11,7 @@ constexpr int64_t kApplicationId = 0x4153434c;  // "ASCL", so that `file` and we
 
 // Each row takes the tables from the version that is its index to the next. A row that has been
 // released stays as it is; a new version is one more row.
-constexpr std::array<const char*, 5> kMigrations = {
+constexpr std::array<const char*, 6> kMigrations = {
     R"sql(
 PRAGMA application_id = 1095975756;
 CREATE TABLE daemon (
@@ -93,6 +93,18 @@ CREATE TABLE shadows (
 -- Until when no scale-in takes the instance away, and why; 0: it is as any other.
 ALTER TABLE instances ADD COLUMN protected_until INTEGER NOT NULL DEFAULT 0;
 ALTER TABLE instances ADD COLUMN protect_reason TEXT NOT NULL DEFAULT '';
+)sql",
+    R"sql(
+-- Whose its instances are: provider, place for a person, hash of the target's identity. Empty and
+-- 0: not known.
+ALTER TABLE services ADD COLUMN provider TEXT NOT NULL DEFAULT '';
+ALTER TABLE services ADD COLUMN place TEXT NOT NULL DEFAULT '';
+ALTER TABLE services ADD COLUMN target INTEGER NOT NULL DEFAULT 0;
+-- Of a target that has a capacity: what it was known to be, and what is being asked for; -1: neither.
+ALTER TABLE services ADD COLUMN capacity INTEGER NOT NULL DEFAULT -1;
+ALTER TABLE services ADD COLUMN asked INTEGER NOT NULL DEFAULT -1;
+-- 1: the breaker is that of a capacity that somebody else keeps changing.
+ALTER TABLE services ADD COLUMN contested INTEGER NOT NULL DEFAULT 0;
 )sql",
 };
 static_assert(kApplicationId == 1095975756, "the first row states it too");

@@ -61,9 +61,11 @@ struct Store::State {
 
   Statement put_service{
       db,
-      "INSERT INTO services VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10) "
+      "INSERT INTO services VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, "
+      "?15, ?16) "
       "ON CONFLICT DO UPDATE SET desired = ?2, generation = ?3, paused = ?4, pause_reason = ?5, "
-      "policy_state = ?6, history = ?7, breaker = ?8, breaker_since = ?9, leaving = ?10"};
+      "policy_state = ?6, history = ?7, breaker = ?8, breaker_since = ?9, leaving = ?10, "
+      "provider = ?11, place = ?12, target = ?13, capacity = ?14, asked = ?15, contested = ?16"};
   Statement put_instance{
       db,
       "INSERT INTO instances VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8) ON CONFLICT DO UPDATE SET "
@@ -153,6 +155,12 @@ Status Store::State::Put(const ServiceRow& row) {
       .Bind(row.breaker)
       .Bind(ToMillis(row.breaker_since))
       .Bind(row.leaving)
+      .Bind(row.target.provider)
+      .Bind(row.target.place)
+      .Bind(static_cast<int64_t>(row.target.identity))
+      .Bind(int64_t{row.size.capacity})
+      .Bind(int64_t{row.size.asked})
+      .Bind(int64_t{row.contested})
       .Run();
 }
 
@@ -369,6 +377,12 @@ Result<std::vector<ServiceRow>> Store::State::ReadServices(std::vector<std::stri
     row.breaker = statement.Text();
     row.breaker_since = FromMillis(statement.Integer());
     row.leaving = statement.Text();
+    row.target.provider = statement.Text();
+    row.target.place = statement.Text();
+    row.target.identity = static_cast<uint64_t>(statement.Integer());
+    row.size.capacity = static_cast<int>(statement.Integer());
+    row.size.asked = static_cast<int>(statement.Integer());
+    row.contested = statement.Integer() != 0;
     rows.push_back(std::move(row));
   }
 }

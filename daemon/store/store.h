@@ -43,6 +43,21 @@ struct InstanceRow {
   bool operator==(const InstanceRow&) const = default;
 };
 
+// Where what is stored of a service runs.
+struct TargetRow {
+  std::string provider;   // empty: not known
+  std::string place;      // as ProviderTarget::place
+  uint64_t identity = 0;  // hash of ProviderTarget::identity
+  bool operator==(const TargetRow&) const = default;
+};
+
+// The capacity of a target that has one, as it was known last.
+struct SizeRow {
+  int capacity = -1;  // -1: not known
+  int asked = -1;     // what it may have become by us since; -1: nothing else
+  bool operator==(const SizeRow&) const = default;
+};
+
 struct ServiceRow {
   std::string name;
   int desired = 0;
@@ -54,6 +69,9 @@ struct ServiceRow {
   std::string breaker;       // why it does not act any more; empty: it acts
   TimePoint breaker_since{};
   std::string leaving;  // what is needed to finish a service that was removed; empty: it stays
+  TargetRow target;
+  SizeRow size;
+  bool contested = false;  // of the breaker: somebody else kept changing the capacity
 };
 
 // A policy tried beside the live one, with its own memory and what became known of it.

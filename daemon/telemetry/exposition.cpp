@@ -284,9 +284,13 @@ void AddUsage(Page& page, const std::vector<UsageView>& usage) {
   }
   page.Begin("autoscaled_instance_cpu_seconds_total", "CPU time that an instance has used.",
              "counter");
-  for (size_t i = 0; i < usage.size(); ++i) page.Add(labels[i], usage[i].cpu_seconds);
+  for (size_t i = 0; i < usage.size(); ++i) {
+    if (usage[i].cpu_seconds) page.Add(labels[i], *usage[i].cpu_seconds);
+  }
   page.Begin("autoscaled_instance_memory_bytes", "Resident memory of an instance.", "gauge");
-  for (size_t i = 0; i < usage.size(); ++i) page.Add(labels[i], usage[i].memory_bytes);
+  for (size_t i = 0; i < usage.size(); ++i) {
+    if (usage[i].memory_bytes) page.Add(labels[i], *usage[i].memory_bytes);
+  }
 }
 
 // The names that every exporter uses for its own process.

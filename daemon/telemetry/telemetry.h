@@ -41,8 +41,7 @@ struct Counters {
 
 struct UsageView {
   std::string service, instance, endpoint;
-  double cpu_seconds = 0;
-  double memory_bytes = 0;
+  std::optional<double> cpu_seconds, memory_bytes;  // absent: not measured
 };
 
 // One of the Prometheus endpoints that queries go to.

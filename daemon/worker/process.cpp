@@ -15,6 +15,7 @@
 #include <cstring>
 #include <ctime>
 #include <new>
+#include <utility>
 #include <vector>
 
 namespace autoscale {
@@ -182,7 +183,7 @@ Status WorkerProcess::Configure(const std::string& executable, const PolicyLimit
 }
 
 std::optional<uint32_t> WorkerProcess::running() const {
-  const uint32_t position = progress_->load();
+  const uint32_t position = PositionIn(progress_->load());
   return position == 0 ? std::nullopt : std::optional(position - 1);
 }
 
@@ -193,12 +194,15 @@ void WorkerProcess::Mark(uint32_t progress) {
 }
 
 Millis WorkerProcess::Wall(uint32_t progress) const {
-  return progress == 0 || progress > walls_.size() ? wall_ : walls_[progress - 1];
+  const uint32_t position = PositionIn(progress);
+  return position == 0 || position > walls_.size() ? wall_ : walls_[position - 1];
 }
 
 std::optional<Loss> WorkerProcess::Exchange(const std::string& frames,
-                                            std::span<const Millis> walls, std::string& answer) {
+                                            std::span<const Millis> walls, std::string& answer,
+                                            std::stop_token stop) {
   walls_ = walls;
+  stop_ = std::move(stop);
   progress_->store(0);
   Mark(0);
   if (const auto lost = Write(frames)) return lost;
@@ -217,6 +221,7 @@ std::optional<Loss> WorkerProcess::Wait(short events) {
     const int count = poll(&ready, 1, static_cast<int>(period));
     if (count > 0) return std::nullopt;
     if (count < 0 && errno != EINTR) return Loss::kDied;
+    if (stop_.stop_requested()) return Loss::kLeft;
     const uint32_t progress = progress_->load();
     if (progress != mark_progress_) {
       Mark(progress);

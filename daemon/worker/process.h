@@ -4,6 +4,7 @@
 #include <memory>
 #include <optional>
 #include <span>
+#include <stop_token>
 #include <string>
 
 #include "daemon/worker/wire.h"
@@ -16,6 +17,7 @@ enum class Loss {
   kHung,     // it used processor time far beyond the limit on one request
   kStalled,  // it did not get on, nor use the processor: stopped or starved, no policy's fault
   kDied,     // it ended, or wrote what is no answer
+  kLeft,     // whoever waited was told to stop
 };
 
 class WorkerProcess {
@@ -29,10 +31,11 @@ class WorkerProcess {
   WorkerProcess& operator=(const WorkerProcess&) = delete;
 
   // Writes whole frames and reads the payload of one answer. Blocks; bounded by the wall-clock
-  // limit of each request of the batch, which `walls` says in their order. After a loss the process
-  // is of no more use.
+  // limit of each request of the batch, which `walls` says in their order; of a trial, by that of
+  // each of its evaluations. Within 100 ms of a stop it is left. After a loss the process is of no
+  // more use.
   std::optional<Loss> Exchange(const std::string& frames, std::span<const Millis> walls,
-                               std::string& answer);
+                               std::string& answer, std::stop_token stop = {});
   // The request of the batch that is or was last running, from 0.
   [[nodiscard]] std::optional<uint32_t> running() const;
   [[nodiscard]] int pid() const { return pid_; }
@@ -52,6 +55,7 @@ class WorkerProcess {
 
   const Millis wall_;              // while no request runs
   std::span<const Millis> walls_;  // of the batch
+  std::stop_token stop_;           // of the exchange
   int pid_ = -1;
   int socket_ = -1, worker_socket_ = -1, memory_ = -1;
   Progress* progress_ = nullptr;

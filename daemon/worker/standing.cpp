@@ -65,11 +65,9 @@ std::optional<Evaluation> Standing::Quarantined(const EvaluationRequest& request
   return out;
 }
 
-void Standing::Killed(const EvaluationRequest& request) {
+bool Standing::Killed(const EvaluationRequest& request) {
   if (kills_.size() >= kMost) kills_.clear();
-  if (++kills_[PolicyOf(request)] != kMostKills) return;
-  LogWarning("a policy is quarantined: the process running it has had to be killed too often",
-             {{"policy", request.policy->path}, {"service", request.snapshot.service}});
+  return ++kills_[PolicyOf(request)] == kMostKills;
 }
 
 void Standing::Ended(const EvaluationRequest& request, const Evaluation& evaluation) {

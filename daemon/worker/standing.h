@@ -24,8 +24,9 @@ class Standing {
   // What it is answered without being run; absent: it is to be run.
   [[nodiscard]] std::optional<Evaluation> Quarantined(const EvaluationRequest& request) const;
 
-  // The process that ran it had to be killed, or crashed again and again.
-  void Killed(const EvaluationRequest& request);
+  // The process that ran it had to be killed, or crashed again and again. True: it is quarantined
+  // from now on.
+  bool Killed(const EvaluationRequest& request);
   void Ended(const EvaluationRequest& request, const Evaluation& evaluation);
   // There was no time for it.
   void Missed(const EvaluationRequest& request);

@@ -7,7 +7,8 @@
 namespace autoscale {
 namespace {
 
-constexpr size_t kLongestReason = 1000;  // bytes; the host writes no longer ones
+constexpr size_t kLongestReason = 1000;        // bytes; the host writes no longer ones
+constexpr size_t kLongestVerdict = 64u << 10;  // bytes; it names each metric of a service
 
 void PutOptional(FrameWriter& out, const std::optional<float>& value) {
   out.Put(static_cast<uint8_t>(value.has_value() ? 1 : 0));
@@ -176,7 +177,8 @@ void PutRequest(FrameWriter& out, uint32_t policy, std::span<const uint32_t> zon
   for (size_t i = 0; i < snapshot.metrics.size(); ++i) {
     out.PutText(snapshot.metrics[i].name);
     out.Put(snapshot.metrics[i].unit);
-    PutSample(out, snapshot.samples[i]);
+    PutSample(out,
+              i < snapshot.samples.size() ? snapshot.samples[i] : Sample());  // a trial's: none
   }
   PutParams(out, *snapshot.params);
   out.PutText(snapshot.state);
@@ -239,6 +241,20 @@ Evaluation GetEvaluation(FrameReader& in) {
   out.at_limit = in.Get<uint8_t>() != 0;
   out.outside = in.Get<uint8_t>() != 0;
   if (in.Get<uint8_t>() != 0) out.state = std::string(in.GetText());
+  return out;
+}
+
+void PutVerdict(FrameWriter& out, const TrialVerdict& verdict) {
+  out.Put(verdict.kind);
+  out.PutText(verdict.text);
+  out.Put(static_cast<uint8_t>(verdict.named ? 1 : 0));
+}
+
+TrialVerdict GetVerdict(FrameReader& in) {
+  TrialVerdict out;
+  out.kind = in.GetEnum(TrialVerdict::Kind::kError);  // whoever answers has tried it
+  out.text = OneLine(in.GetText(), kLongestVerdict);
+  out.named = in.Get<uint8_t>() != 0;
   return out;
 }
 

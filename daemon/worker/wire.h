@@ -4,8 +4,8 @@
 //
 // A frame is a length (u32, without itself) and a payload whose first byte is its FrameKind. The
 // daemon sends kConfigure once and is answered kReady; then kZone, kModule and kPolicy frames,
-// unanswered, and kBatch frames, each answered by one kAnswers. One side speaks at a time, so that
-// no batch can deadlock.
+// unanswered, and kBatch frames, each answered by one kAnswers, or kTrials frames, each answered by
+// one kVerdicts. One side speaks at a time, so that no batch can deadlock.
 #pragma once
 
 #include <atomic>
@@ -27,7 +27,9 @@ enum class FrameKind : uint8_t {
   kModule,
   kPolicy,
   kBatch,
-  kAnswers
+  kAnswers,
+  kTrials,  // requests whose policies are tried on made-up samples: their own do not count
+  kVerdicts
 };
 
 inline constexpr size_t kMaxFrame = 64u << 20;
@@ -37,9 +39,12 @@ inline constexpr Millis kSlice{20};
 inline constexpr int kWorkerSocket = 3;    // the worker's end of the socket pair
 inline constexpr int kWorkerProgress = 4;  // the memory in which it tells what it runs
 
-// Shared memory. 0: no request of the batch is running; n: the n-th is.
+// Shared memory. Its lower 16 bits: 0: no request of the batch is running; n: the n-th is. The
+// upper ones count the evaluations of a trial, each of which is bounded by itself.
 using Progress = std::atomic<uint32_t>;
 static_assert(Progress::is_always_lock_free);
+inline constexpr size_t kMaxBatch = 1024;  // requests
+constexpr uint32_t PositionIn(uint32_t progress) { return progress & 0xffff; }
 
 // Appends values to a frame; Finish writes its length.
 class FrameWriter {
@@ -115,6 +120,14 @@ class FrameReader {
   bool ok_ = true;
 };
 
+// What came of trying a policy for a service.
+struct TrialVerdict {
+  enum class Kind : uint8_t { kFine, kDoubt, kError, kUntried };
+  Kind kind = Kind::kFine;
+  std::string text;    // of a doubt or an error, as PolicyHost::Check says it
+  bool named = false;  // the policy may have asked for the service's name
+};
+
 // A request as the worker reads it; reused from one to the next. Views point into the payload.
 struct WireRequest {
   uint32_t policy = 0;
@@ -134,5 +147,7 @@ void PutRequest(FrameWriter& out, uint32_t policy, std::span<const uint32_t> zon
 void GetRequest(FrameReader& in, WireRequest& request);
 void PutEvaluation(FrameWriter& out, const Evaluation& evaluation);
 Evaluation GetEvaluation(FrameReader& in);
+void PutVerdict(FrameWriter& out, const TrialVerdict& verdict);
+TrialVerdict GetVerdict(FrameReader& in);
 
 }  // namespace autoscale

@@ -1,10 +1,12 @@
 // autoscaled-policy-worker: evaluates policies for autoscaled, which starts it and watches it.
 #include <fcntl.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
 #include <unistd.h>
 
 #include <cerrno>
 #include <chrono>
+#include <csignal>
 #include <cstdio>
 #include <cstdlib>
 #include <memory>
@@ -63,7 +65,7 @@ class Worker {
         TakeModule(in);
       } else if (kind == FrameKind::kPolicy) {
         TakePolicy(in);
-      } else if (kind != FrameKind::kBatch || !Answer(in)) {
+      } else if ((kind != FrameKind::kBatch && kind != FrameKind::kTrials) || !Answer(in, kind)) {
         return false;
       }
       if (!in.Done()) return false;
@@ -93,21 +95,42 @@ class Worker {
     sources_.push_back(std::move(source));
   }
 
-  bool Answer(FrameReader& in) {
+  bool Answer(FrameReader& in, FrameKind kind) {
+    const bool trials = kind == FrameKind::kTrials;
     answers_.clear();
     FrameWriter out(answers_);
-    out.Begin(FrameKind::kAnswers);
+    out.Begin(trials ? FrameKind::kVerdicts : FrameKind::kAnswers);
     const auto began = std::chrono::steady_clock::now();
     for (uint32_t position = 1; !in.Done(); ++position) {
       GetRequest(in, request_);
-      if (!in.ok() || request_.policy >= sources_.size() || !PickZones()) return false;
+      if (!in.ok() || position > kMaxBatch || request_.policy >= sources_.size() || !PickZones()) {
+        return false;
+      }
       progress_.store(position);
-      PutEvaluation(out, host_.Evaluate(sources_[request_.policy], request_.snapshot));
+      const PolicySource& source = sources_[request_.policy];
+      if (trials) {
+        PutVerdict(out, Try(source, position));
+      } else {
+        PutEvaluation(out, host_.Evaluate(source, request_.snapshot));
+      }
       if (std::chrono::steady_clock::now() - began >= kSlice) in = FrameReader(std::string_view());
     }
     progress_.store(0);
     out.Finish();
     return WriteAll(answers_);
+  }
+
+  TrialVerdict Try(const PolicySource& source, uint32_t position) {
+    TrialVerdict verdict;
+    uint32_t evaluations = 0;
+    const auto doubt =
+        host_.Check(source, request_.snapshot,
+                    {.begins = [&] { progress_.store(position | ++evaluations << 16); },
+                     .named = &verdict.named});
+    if (doubt.ok() && doubt->empty()) return verdict;
+    verdict.kind = doubt.ok() ? TrialVerdict::Kind::kDoubt : TrialVerdict::Kind::kError;
+    verdict.text = doubt.ok() ? *doubt : doubt.error().message;
+    return verdict;
   }
 
   bool PickZones() {
@@ -136,6 +159,8 @@ int Fail(const std::string& why) {
 }
 
 int Main() {
+  // Within a policy that hangs it would not see that the daemon has gone.
+  prctl(PR_SET_PDEATHSIG, SIGKILL);
   void* memory =
       mmap(nullptr, sizeof(Progress), PROT_READ | PROT_WRITE, MAP_SHARED, kWorkerProgress, 0);
   std::string frame;

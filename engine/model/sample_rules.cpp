@@ -73,7 +73,9 @@ Sample Judge(Sample raw, const SampleRules& rules) {
     Doubt(raw, Format("%.0f %% of the series expected answer: something is counted twice",
                       static_cast<double>(*raw.coverage) * 100));
   } else if (raw.state == SampleState::kNaN) {
-    if (rules.when_nan) Substitute(raw, *rules.when_nan);
+    // Infinite is something divided by nothing, and no "nothing to divide": the load of a fleet
+    // that has died must not become what stands for no load.
+    if (rules.when_nan && !std::isinf(raw.value)) Substitute(raw, *rules.when_nan);
   } else {
     JudgeValue(raw, rules);
   }

@@ -23,7 +23,8 @@ struct SampleRules {
 //   younger than now by as much   -> implausible
 //   empty                         -> when_empty where there is one (coverage says nothing of
 //   nothing) coverage < kMinCoverage       -> partial, NaN or not exact, coverage > kMaxCoverage ->
-//   implausible: counted twice NaN or infinite               -> when_nan where there is one
+//   implausible: counted twice NaN                           -> when_nan where there is one
+//   infinite                      -> nan, whatever when_nan says
 //   negative without leave, or beyond kMaxValue, of any instance -> implausible
 // A value taken from when_empty or when_nan makes the sample fresh and `substituted`.
 Sample Judge(Sample raw, const SampleRules& rules);

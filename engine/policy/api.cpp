@@ -253,6 +253,7 @@ int GetGlobal(lua_State* L) {
   } else if (name == "state") {
     DecodeState(L, snapshot.state);
   } else if (name == "service") {
+    ScopeOf(L).named = true;
     PushView(L, snapshot.service);
   } else if (name == "now") {
     lua_pushnumber(L, ToUnixSeconds(snapshot.now));

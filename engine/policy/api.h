@@ -30,6 +30,7 @@ struct EvaluationScope {
   std::deque<Proposal> made;  // reused: the first `made_count` are of this evaluation
   int made_count = 0;
   bool misfit = false;  // the policy and its service's configuration do not fit each other
+  bool named = false;   // the policy asked for the service's name
 };
 
 // Adds the API to the state's safe globals. The sandbox's client is an EvaluationScope from then

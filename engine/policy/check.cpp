@@ -33,8 +33,9 @@ bool IsBounded(Unit unit) { return unit == Unit::kRatio || unit == Unit::kPercen
 
 class Trials {
  public:
-  Trials(PolicyHost& host, const PolicySource& source, const Snapshot& service)
-      : host_(host), source_(source), snapshot_(service), metrics_(service.metrics) {
+  Trials(PolicyHost& host, const PolicySource& source, const Snapshot& service,
+         const CheckWatch& watch)
+      : host_(host), source_(source), watch_(watch), snapshot_(service), metrics_(service.metrics) {
     const Bounds& bounds = service.bounds;
     const int middle = bounds.min + (bounds.max - bounds.min) / 2;
     capacities_ = {Capacity{middle, middle}, Capacity{bounds.min, bounds.min},
@@ -95,7 +96,9 @@ class Trials {
     snapshot_.capacity = capacity;
     snapshot_.samples = samples;
     snapshot_.state = state_;
+    if (watch_.begins) watch_.begins();
     Evaluation evaluation = host_.Evaluate(source_, snapshot_);
+    if (evaluation.named && watch_.named != nullptr) *watch_.named = true;
     if (evaluation.state) state_ = *std::move(evaluation.state);
     last_ = std::move(evaluation.proposal);
     if (fresh && last_.kind != ProposalKind::kScaleDown) always_scales_in_ = false;
@@ -155,6 +158,7 @@ class Trials {
 
   PolicyHost& host_;
   const PolicySource& source_;
+  const CheckWatch& watch_;
   Snapshot snapshot_;
   const std::span<const DeclaredMetric> metrics_;
   std::array<Capacity, 5> capacities_;
@@ -184,9 +188,10 @@ std::string WrittenGlobal(const PolicySource& source) {
 
 }  // namespace
 
-Result<std::string> PolicyHost::Check(const PolicySource& source, const Snapshot& service) {
+Result<std::string> PolicyHost::Check(const PolicySource& source, const Snapshot& service,
+                                      const CheckWatch& watch) {
   if (Status loaded = Load(source); !loaded) return std::move(loaded).error();
-  Result<std::string> tried = Trials(*this, source, service).Run();
+  Result<std::string> tried = Trials(*this, source, service, watch).Run();
   if (tried.ok() && tried->empty()) return WrittenGlobal(source);
   return tried;
 }

@@ -156,7 +156,7 @@ class PolicyHost::State {
     cell.scope.snapshot = &snapshot;
     cell.scope.modules = policy.modules;
     cell.scope.made_count = 0;
-    cell.scope.misfit = false;
+    cell.scope.misfit = cell.scope.named = false;
     Evaluating run{.ref = policy.ref, .state = &encoded_};
     lua_State* L = cell.sandbox.lua();
     cell.sandbox.Begin(policy.file, snapshot.limits, snapshot.service);
@@ -165,6 +165,7 @@ class PolicyHost::State {
     const int status = lua_pcall(L, 1, 0, 0);
     Evaluation out = Outcome(policy, snapshot, run, status);
     out.misfit = cell.scope.misfit;
+    out.named = cell.scope.named;
     Rest(policy);
     return out;
   }

@@ -7,6 +7,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <span>
@@ -63,8 +64,9 @@ struct Evaluation {
   bool unserved = false;     // not run, because there was no time left
   bool at_limit = false;     // a fault because a limit was met
   bool misfit =
-      false;  // it named a metric or parameter that is not there, or a level that no value
-              // of the metric's unit can reach: the policy and the service do not fit
+      false;           // it named a metric or parameter that is not there, or a level that no value
+                       // of the metric's unit can reach: the policy and the service do not fit
+  bool named = false;  // it asked for the service's name: another service may get another answer
 };
 
 // The proposal; nothing where no evaluation led to it.
@@ -72,6 +74,12 @@ inline std::optional<Proposal> AnswerOf(const Evaluation& evaluation) {
   if (evaluation.outside) return std::nullopt;
   return evaluation.proposal;
 }
+
+// For whoever has to know more of a check than its answer.
+struct CheckWatch {
+  std::function<void()> begins;  // called before each evaluation; may be empty
+  bool* named = nullptr;         // set where the policy asks for the service's name
+};
 
 class PolicyHost {
  public:
@@ -90,7 +98,8 @@ class PolicyHost {
   // doubt, empty when there is none: the first fault (a loop, an error, nonsense returned) on a
   // path that the made-up samples reach, which would cost this service a hold, or a global that is
   // given a value, which does not outlive the evaluation. It is told and not refused.
-  Result<std::string> Check(const PolicySource& source, const Snapshot& service);
+  Result<std::string> Check(const PolicySource& source, const Snapshot& service,
+                            const CheckWatch& watch = {});
 
   // Evaluates once. Loads the source when it is not yet loaded.
   Evaluation Evaluate(const PolicySource& source, const Snapshot& snapshot);

@@ -6,6 +6,7 @@
 #include <optional>
 #include <string_view>
 
+#include "engine/model/text.h"
 #include "engine/policy/api.h"
 #include "engine/policy/library.h"
 #include "engine/policy/ordered_keys.h"
@@ -61,9 +62,7 @@ const Snapshot& SnapshotOf(lua_State* L) { return *ScopeOf(L).snapshot; }
 // Reasons are one line on a terminal, whatever the policy wrote.
 void CopyLine(const char* text, size_t length, std::string& out) {
   out.assign(text, std::min(length, kMaxReason));
-  for (char& c : out) {
-    if (static_cast<unsigned char>(c) < 0x20 || c == 0x7f) c = ' ';
-  }
+  BlankControls(out);
 }
 
 // Pushes a proposal whose reason is the policy's own (argument `reason`) or else `fallback`.

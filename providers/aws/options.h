@@ -31,6 +31,7 @@ struct AwsTarget final : ProviderTarget {
 
   // Two services may not share a group.
   [[nodiscard]] std::string identity() const override;
+  [[nodiscard]] std::string place() const override { return Shown(); }
   [[nodiscard]] bool has_capacity() const override { return true; }
   // As messages name it: "Auto Scaling group web (eu-central-1)".
   [[nodiscard]] std::string Shown() const;

@@ -231,8 +231,12 @@ bool HttpChange::Uses(std::string_view variable) const {
                      [&](const auto& header) { return header.second.Uses(variable); });
 }
 
+std::string HttpTarget::place() const {
+  return ShownUrl(current.url) + " at '" + current.pointer.to_string() + "'";
+}
+
 std::string HttpTarget::identity() const {
-  std::string text = ShownUrl(current.url) + " at '" + current.pointer.to_string() + "'";
+  std::string text = place();
   const size_t query = current.url.find('?');
   if (query == std::string::npos) return text;
   // It counts, but is not shown: a key may be in it.

@@ -73,6 +73,7 @@ struct HttpTarget final : ProviderTarget {
 
   // Where its capacity is read: two services may not share one.
   [[nodiscard]] std::string identity() const override;
+  [[nodiscard]] std::string place() const override;
   [[nodiscard]] bool has_capacity() const override { return true; }
   // Victims can be named to the manager.
   [[nodiscard]] bool ends_exactly() const;

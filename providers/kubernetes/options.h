@@ -21,6 +21,7 @@ struct KubernetesTarget final : ProviderTarget {
 
   bool operator==(const KubernetesTarget& other) const;
   [[nodiscard]] std::string identity() const override;
+  [[nodiscard]] std::string place() const override { return Shown(); }
   [[nodiscard]] bool has_capacity() const override { return true; }
   // "deployment shop/checkout", as messages call it.
   [[nodiscard]] std::string Shown() const;

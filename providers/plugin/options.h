@@ -28,6 +28,7 @@ struct PluginTarget final : ProviderTarget {
 
   // Equal options mean the same target: what tells two apart has to stand in them.
   [[nodiscard]] std::string identity() const override { return text; }
+  [[nodiscard]] std::string place() const override { return {}; }
   [[nodiscard]] bool has_capacity() const override { return true; }
 };
 

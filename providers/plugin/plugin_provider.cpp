@@ -27,6 +27,9 @@ struct Known {
   int judged_in = 0;  // the plugin's generation; 0: not yet
   std::string identity;
   std::optional<Error> fault;  // its options cannot be used
+  // It asked us to wait: it is not observed before.
+  Clock::time_point quiet_until;
+  Error quiet;
   Clock::time_point seen;
   int wishes = 0;        // on their way to the plugin
   uint64_t wish_at = 0;  // the number of the last one
@@ -67,6 +70,7 @@ class PluginProvider final : public Provider {
   void TakeStates(const std::shared_ptr<Round>& round, const Result<v1::ObserveResponse>& answer);
   void FailAll(const std::shared_ptr<Round>& round, const Error& error);
   static void Finish(const std::shared_ptr<Round>& round);
+  void KeepQuiet(const std::shared_ptr<Round>& round);
   void Heed(const Error& error);
   // Also for targets of services that left, and are none.
   TargetPtr Remember(const TargetRef& ref);
@@ -130,6 +134,7 @@ void PluginProvider::Observe(std::vector<TargetRef> targets, Observations done) 
     if (Remember(ref)) continue;
     observation.fault = Error{ErrorKind::kInternal, "not a target of plugin " + plugin_.name()};
   }
+  KeepQuiet(round);
   ForgetOld();
   Begin(round);
 }
@@ -264,9 +269,24 @@ void PluginProvider::TakeStates(const std::shared_ptr<Round>& round,
   Finish(round);
 }
 
+// Those that are not to be asked yet have their answer already.
+void PluginProvider::KeepQuiet(const std::shared_ptr<Round>& round) {
+  const auto now = Clock::now();
+  for (auto& [service, observation] : round->seen) {
+    const auto known = known_.find(service);
+    if (observation.fault || known == known_.end() || now >= known->second.quiet_until) continue;
+    observation.fault = known->second.quiet;
+  }
+}
+
 void PluginProvider::FailAll(const std::shared_ptr<Round>& round, const Error& error) {
   for (auto& [service, observation] : round->seen) {
-    if (!observation.fault) observation.fault = error;
+    if (observation.fault) continue;
+    observation.fault = error;
+    const auto known = known_.find(service);
+    if (error.retry_after <= Millis(0) || known == known_.end()) continue;
+    known->second.quiet_until = Clock::now() + error.retry_after;
+    known->second.quiet = error;
   }
   Finish(round);
 }
@@ -286,6 +306,7 @@ void PluginProvider::LookAgain() {
     round->targets.push_back({service, known.target});
     round->seen[service].service = service;
   }
+  KeepQuiet(round);
   round->done = [this, begun = wishes_](const Result<std::vector<Observation>>& answer) {
     if (!answer.ok() || !listener_) return;
     for (const Observation& observation : *answer) {

@@ -122,6 +122,23 @@ std::optional<std::string> InstanceFolder::Read(const std::string& name) const {
   return std::string(buffer, static_cast<size_t>(n));
 }
 
+Status InstanceFolder::CheckReadable() const {
+  const auto judge = [](const std::string& path, int code) -> Status {
+    const bool ours = code == EMFILE || code == ENFILE || code == ENOMEM;
+    if (code == 0 || code == ENOENT || ours) return Ok{};
+    return FileError("cannot read " + path, code);
+  };
+  const UniqueFd folder(open(path_.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+  if (!folder) return judge(path_, errno);
+  for (const char* name : {"claim", "record", "gone"}) {
+    char byte = 0;
+    const UniqueFd file(openat(folder.get(), name, O_RDONLY | O_NONBLOCK | O_CLOEXEC));
+    const int code = file && read(file.get(), &byte, 1) >= 0 ? 0 : errno;
+    if (Status read = judge(At(name), code); !read) return read;
+  }
+  return Ok{};
+}
+
 UniqueFd InstanceFolder::Lock() const {
   UniqueFd fd(open(At("lock").c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0640));
   if (fd && flock(fd.get(), LOCK_EX | LOCK_NB) != 0) return UniqueFd();

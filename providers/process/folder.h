@@ -35,6 +35,9 @@ class InstanceFolder {
   [[nodiscard]] Status Write(const std::string& name, const std::string& text) const;
   // Absent or unreadable: nothing.
   [[nodiscard]] std::optional<std::string> Read(const std::string& name) const;
+  // Whether what the folder tells can be read, be it nothing: else one that lives in it would be
+  // taken for one that never was. A want of descriptors says nothing of it.
+  [[nodiscard]] Status CheckReadable() const;
   // Takes the lock, on a close-on-exec descriptor; none while someone else holds it.
   [[nodiscard]] UniqueFd Lock() const;
   // Sends SIGKILL to every process that holds the lock, found through /proc and aimed at through

@@ -255,6 +255,11 @@ std::string ProcessInstance::DescribeExit(const siginfo_t* status, bool left_pro
            " and left processes in the background, which were ended: start it with the "
            "option that keeps it in the foreground";
   }
+  if (status->si_status == 0 && state_ == InstanceState::kStarting) {
+    detail +=
+        ", before it was ready; one that puts itself into the background needs the option that "
+        "keeps it in the foreground";
+  }
   const std::string words = stopping ? "" : folder_.LastWords();
   return words.empty() ? detail : detail + ": " + words;
 }

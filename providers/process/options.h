@@ -33,6 +33,7 @@ struct ProcessTarget final : ProviderTarget {
 
   // The host and its range of ports: two services may not share one.
   [[nodiscard]] std::string identity() const override;
+  [[nodiscard]] std::string place() const override { return {}; }  // by records of its own
   [[nodiscard]] PortRange ports() const override { return {host, first_port, last_port}; }
 };
 

@@ -28,7 +28,7 @@ bool IsName(const std::string& name) {
 }
 
 // The folders in a folder that bear names of services or instances.
-std::vector<std::string> Names(const fs::path& folder) {
+Result<std::vector<std::string>> Names(const fs::path& folder) {
   std::vector<std::string> names;
   std::error_code fault;
   for (fs::directory_iterator it(folder, fault), end; !fault && it != end; it.increment(fault)) {
@@ -36,19 +36,38 @@ std::vector<std::string> Names(const fs::path& folder) {
     std::string name = it->path().filename();
     if (it->is_directory(ignored) && IsName(name)) names.push_back(std::move(name));
   }
-  return names;
+  if (!fault) return names;
+  return Error{ErrorKind::kUnavailable, "cannot read " + folder.string() + ": " + fault.message()};
+}
+
+// The instances of earlier daemons, as (service, id). None may be overlooked: it would be taken for
+// lost, and another one started beside it.
+Result<std::vector<std::pair<std::string, std::string>>> FindAll(const fs::path& state_dir) {
+  std::vector<std::pair<std::string, std::string>> all;
+  auto services = Names(state_dir);
+  if (!services.ok()) return std::move(services).error();
+  for (const std::string& service : *services) {
+    auto ids = Names(state_dir / service);
+    if (!ids.ok()) return std::move(ids).error();
+    for (std::string& id : *ids) {
+      const InstanceFolder folder((state_dir / service / id).string());
+      if (Status readable = folder.CheckReadable(); !readable) return std::move(readable).error();
+      all.emplace_back(service, std::move(id));
+    }
+  }
+  return all;
 }
 
 class ProcessProvider final : public Provider {
  public:
-  ProcessProvider(const ProviderContext& context, std::string state_dir)
+  // Takes up the instances that are found.
+  ProcessProvider(const ProviderContext& context, std::string state_dir,
+                  const std::vector<std::pair<std::string, std::string>>& found)
       : loop_(context.loop),
         http_(context.http),
         state_dir_(std::move(state_dir)),
         launcher_(DefaultLauncherPath()) {
-    for (const auto& service : Names(state_dir_)) {
-      for (const auto& id : Names(fs::path(state_dir_) / service)) Make(service, id).Adopt();
-    }
+    for (const auto& [service, id] : found) Make(service, id).Adopt();
     RotateOutputs();
   }
   ~ProcessProvider() override { loop_.Cancel(rotate_timer_); }
@@ -198,7 +217,16 @@ Result<std::unique_ptr<Provider>> CreateProcessProvider(const ProviderContext& c
     return Error{ErrorKind::kNotFound,
                  "provider process: there is no " + launcher + ": is the installation complete?"};
   }
-  return std::unique_ptr<Provider>(std::make_unique<ProcessProvider>(context, state_dir.string()));
+  auto found = FindAll(state_dir);
+  if (!found.ok()) {
+    return Error{ErrorKind::kUnavailable,
+                 "provider process: " + found.error().message +
+                     "; what may run there must not be taken for lost. Let the daemon's user read "
+                     "all of " +
+                     state_dir.string() + ", and start it again"};
+  }
+  return std::unique_ptr<Provider>(
+      std::make_unique<ProcessProvider>(context, state_dir.string(), *found));
 }
 
 }  // namespace autoscale

@@ -21,6 +21,7 @@ struct ProbedTarget final : ProviderTarget {
   HealthOptions readiness;
 
   [[nodiscard]] std::string identity() const override { return inner->identity(); }
+  [[nodiscard]] std::string place() const override { return inner->place(); }
   [[nodiscard]] PortRange ports() const override { return inner->ports(); }
   [[nodiscard]] bool has_capacity() const override { return inner->has_capacity(); }
 };

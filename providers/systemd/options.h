@@ -22,6 +22,7 @@ struct SystemdTarget final : ProviderTarget {
 
   // The template at its manager: two services may not share one.
   [[nodiscard]] std::string identity() const override;
+  [[nodiscard]] std::string place() const override { return {}; }  // by records of its own
   [[nodiscard]] PortRange ports() const override { return {host, first_port, last_port}; }
   [[nodiscard]] std::string Endpoint(int port) const { return host + ":" + std::to_string(port); }
   // The port of the unit when it is one of these; 0: it is not.

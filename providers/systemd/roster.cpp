@@ -45,6 +45,16 @@ void UnitRoster::TakeJob(const std::string& bus, const std::string& unit,
   }
 }
 
+std::vector<const UnitInstance*> UnitRoster::Running() const {
+  std::vector<const UnitInstance*> running;
+  for (const auto& [service, instances] : instances_) {
+    for (const auto& [id, instance] : instances) {
+      if (instance->known() && !instance->gone()) running.push_back(instance.get());
+    }
+  }
+  return running;
+}
+
 std::set<std::string> UnitRoster::Units(const std::string& bus) const {
   std::set<std::string> units;
   for (const auto& [service, instances] : instances_) {

@@ -5,6 +5,7 @@
 #include <memory>
 #include <set>
 #include <string>
+#include <vector>
 
 #include "providers/systemd/instance.h"
 
@@ -24,6 +25,9 @@ class UnitRoster {
                     const std::string& id, const UnitRecord& record);
   // As if it had never been: its record goes, too.
   void Drop(const std::string& service, const std::string& id);
+
+  // Those that run, as far as is known.
+  [[nodiscard]] std::vector<const UnitInstance*> Running() const;
 
   // Each looks at its board, of this bus, which has listed anew. Those that were never started go.
   void Look(const std::string& bus);

@@ -13,6 +13,7 @@
 #include <utility>
 
 #include "providers/systemd/bus_address.h"
+#include "providers/systemd/bus_answer.h"
 #include "providers/systemd/bus_error.h"
 
 namespace autoscale {
@@ -22,6 +23,7 @@ constexpr const char* kName = "org.freedesktop.systemd1";
 constexpr const char* kPath = "/org/freedesktop/systemd1";
 constexpr const char* kUnits = "/org/freedesktop/systemd1/unit";
 constexpr const char* kInterface = "org.freedesktop.systemd1.Manager";
+constexpr const char* kService = "org.freedesktop.systemd1.Service";
 constexpr const char* kProperties = "org.freedesktop.DBus.Properties";
 
 constexpr Millis kFirstWait{250}, kLongestWait = std::chrono::seconds(10);
@@ -93,14 +95,23 @@ class SdUnitBus final : public UnitBus {
     SendFor(call, unit, std::move(done));
   }
 
+  // One after the other: all properties of a unit would be a hundred times as much.
+  void ReadUsage(const std::string& unit, std::function<void(Result<UnitUsage>)> done) override {
+    ReadCount(unit, "CPUUsageNSec", [this, unit, done = std::move(done)](auto nanos) mutable {
+      if (!nanos.ok()) return done(std::move(nanos).error());
+      ReadCount(unit, "MemoryCurrent", [nanos = *nanos, done = std::move(done)](auto bytes) {
+        if (!bytes.ok()) return done(std::move(bytes).error());
+        UnitUsage usage;
+        if (nanos) usage.cpu_seconds = static_cast<double>(*nanos) / 1e9;
+        if (*bytes) usage.memory_bytes = static_cast<double>(**bytes);
+        done(usage);
+      });
+    });
+  }
+
   void ReadEnd(const std::string& unit, std::function<void(Result<UnitEnd>)> done) override {
-    char* path = nullptr;
-    sd_bus_message* call = nullptr;
-    if (sd_bus_path_encode(kUnits, unit.c_str(), &path) >= 0) {
-      call = New(path, kProperties, "GetAll");
-      std::free(path);  // NOLINT(cppcoreguidelines-no-malloc): as sd-bus wants it
-    }
-    if (call != nullptr) sd_bus_message_append(call, "s", "org.freedesktop.systemd1.Service");
+    sd_bus_message* call = NewAbout(unit, "GetAll");
+    if (call != nullptr) sd_bus_message_append(call, "s", kService);
     Send(call, unit, [done = std::move(done)](sd_bus_message* reply, const Error* fault) {
       if (fault != nullptr) return done(*fault);
       done(ReadUnitEnd(reply));
@@ -240,6 +251,26 @@ class SdUnitBus final : public UnitBus {
     return call;
   }
 
+  // About the properties of a unit.
+  sd_bus_message* NewAbout(const std::string& unit, const char* method) {
+    char* path = nullptr;
+    if (sd_bus_path_encode(kUnits, unit.c_str(), &path) < 0) return nullptr;
+    sd_bus_message* const call = New(path, kProperties, method);
+    std::free(path);  // NOLINT(cppcoreguidelines-no-malloc): as sd-bus wants it
+    return call;
+  }
+
+  // A property that is a count; nothing where the manager does not count.
+  void ReadCount(const std::string& unit, const char* property,
+                 std::function<void(Result<std::optional<uint64_t>>)> done) {
+    sd_bus_message* call = NewAbout(unit, "Get");
+    if (call != nullptr) sd_bus_message_append(call, "ss", kService, property);
+    Send(call, unit, [done = std::move(done)](sd_bus_message* reply, const Error* fault) {
+      if (fault != nullptr) return done(*fault);
+      done(ReadCountOf(reply));
+    });
+  }
+
   void SendFor(sd_bus_message* call, const std::string& unit, Done done) {
     Send(call, unit, [done = std::move(done)](sd_bus_message*, const Error* fault) {
       done(fault == nullptr ? Status(Ok{}) : Status(*fault));
@@ -322,45 +353,6 @@ class SdUnitBus final : public UnitBus {
       if (sd_bus_message_read(signal, "so", &unit, nullptr) > 0) bus.listener_.changed(unit);
     }
     return 0;
-  }
-
-  // --- Answers ---
-
-  static Error Garbled() { return {ErrorKind::kUnavailable, "systemd's answer cannot be read"}; }
-  static Result<std::vector<UnitStatus>> ReadUnits(sd_bus_message* reply) {
-    std::vector<UnitStatus> units;
-    if (sd_bus_message_enter_container(reply, 'a', "(ssssssouso)") < 0) return Garbled();
-    const char *name = nullptr, *active = nullptr, *sub = nullptr, *job = nullptr;
-    int more = 0;
-    while ((more = sd_bus_message_read(reply, "(ssssssouso)", &name, nullptr, nullptr, &active,
-                                       &sub, nullptr, nullptr, nullptr, &job, nullptr)) > 0) {
-      units.push_back({.name = name, .active = active, .sub = sub, .job = job});
-    }
-    if (more < 0) return Garbled();
-    return units;
-  }
-
-  static Result<UnitEnd> ReadUnitEnd(sd_bus_message* reply) {
-    UnitEnd end;
-    if (sd_bus_message_enter_container(reply, 'a', "{sv}") < 0) return Garbled();
-    while (sd_bus_message_enter_container(reply, 'e', "sv") > 0) {
-      const char *key = nullptr, *text = nullptr;
-      int read = sd_bus_message_read(reply, "s", &key);
-      if (read < 0) return Garbled();
-      const std::string name = key;
-      if (name == "Result") {
-        read = sd_bus_message_read(reply, "v", "s", &text);
-        if (text != nullptr) end.result = text;
-      } else if (name == "ExecMainCode") {
-        read = sd_bus_message_read(reply, "v", "i", &end.code);
-      } else if (name == "ExecMainStatus") {
-        read = sd_bus_message_read(reply, "v", "i", &end.status);
-      } else {
-        read = sd_bus_message_skip(reply, "v");
-      }
-      if (read < 0 || sd_bus_message_exit_container(reply) < 0) return Garbled();
-    }
-    return end;
   }
 
   EventLoop& loop_;

@@ -9,6 +9,7 @@
 #include "providers/local/ports.h"
 #include "providers/systemd/roster.h"
 #include "providers/systemd/sd_unit_bus.h"
+#include "providers/systemd/usage.h"
 
 namespace autoscale {
 namespace {
@@ -50,6 +51,7 @@ class SystemdProvider final : public Provider {
   void Terminate(TargetRef ref, std::vector<std::string> ids,
                  std::function<void(std::vector<Status>)> done) override;
   void Forget(const std::string& service, const std::string& id) override;
+  void ReadUsage(std::function<void(std::vector<InstanceUsage>)> done) override;
   void SetListener(InstanceListener listener) override { listener_ = std::move(listener); }
   void SetTargetListener(TargetListener listener) override {
     target_listener_ = std::move(listener);
@@ -369,6 +371,19 @@ void SystemdProvider::Forget(const std::string& service, const std::string& id) 
   if (instance == nullptr || !instance->gone()) return;
   instance->LetGo();
   roster_.Drop(service, id);
+}
+
+void SystemdProvider::ReadUsage(std::function<void(std::vector<InstanceUsage>)> done) {
+  std::vector<UsageQuestion> questions;
+  for (const UnitInstance* instance : roster_.Running()) {
+    const UnitRecord& record = instance->record();
+    questions.push_back({.bus = &Board(record.bus).bus(),
+                         .unit = record.unit,
+                         .usage = {.service = instance->service(),
+                                   .instance = instance->id(),
+                                   .endpoint = instance->Observed().endpoint}});
+  }
+  AskForUsage(std::move(questions), std::move(done));
 }
 
 }  // namespace

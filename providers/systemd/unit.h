@@ -53,6 +53,12 @@ struct UnitEnd {
   int status = 0;      // the exit status, or the signal
 };
 
+// What its processes use; absent where the manager does not count it.
+struct UnitUsage {
+  std::optional<double> cpu_seconds;  // since its last start
+  std::optional<double> memory_bytes;
+};
+
 enum class UnitPhase : uint8_t {
   kAbsent,      // not there, or at rest
   kStarting,    // on its way to run, for the first time or for another time

@@ -40,6 +40,7 @@ class UnitBus {
   virtual void Kill(const std::string& unit, Done done) = 0;
   // Lets go of one that failed.
   virtual void ResetFailed(const std::string& unit, Done done) = 0;
+  virtual void ReadUsage(const std::string& unit, std::function<void(Result<UnitUsage>)> done) = 0;
   virtual void ReadEnd(const std::string& unit, std::function<void(Result<UnitEnd>)> done) = 0;
 };
 

@@ -34,7 +34,8 @@ class FakeGroup final : public Provider {
     intents.push_back(wish.intent);
     services.push_back(target.service);
     if (error) return done(*error);
-    capacity = wish.capacity;
+    if (!loses_calls) capacity = wish.capacity;
+    if (dies) return;
     if (is_slow) return done(Ok{});
     for (const std::string& id : wish.victims) instances.erase(id);
     Follow();
@@ -68,7 +69,9 @@ class FakeGroup final : public Provider {
   std::optional<Error> shortage, fault, error;
   std::vector<std::string> history, intents, services;
   int observations = 0;
-  bool is_slow = false;  // takes a wish, and does nothing of it yet
+  bool is_slow = false;      // takes a wish, and does nothing of it yet
+  bool dies = false;         // takes a wish, and the daemon never hears of it
+  bool loses_calls = false;  // with it: nor does it take it
   char next = 'a';
 };
 

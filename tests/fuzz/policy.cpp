@@ -1,7 +1,7 @@
 // What passes between the daemon and its policy worker, and a policy's stored state.
 //
-// Input: what the rest is ('0' evaluations, '1' requests, '2' limits, '3' a stored state), then the
-// bytes.
+// Input: what the rest is ('0' evaluations, '1' requests, '2' limits, '3' a stored state, '4'
+// verdicts), then the bytes.
 #include "daemon/worker/wire.h"
 #include "tests/fuzz/fuzz.h"
 
@@ -53,6 +53,25 @@ void CheckRequests(std::string_view text) {
   }
 }
 
+std::string Encoded(const TrialVerdict& verdict) {
+  std::string bytes;
+  FrameWriter out(bytes);
+  PutVerdict(out, verdict);
+  return bytes;
+}
+
+void CheckVerdicts(std::string_view text) {
+  FrameReader in(text);
+  for (size_t i = 0; i < kMaxAnswers && !in.Done(); ++i) {
+    const TrialVerdict verdict = GetVerdict(in);
+    if (!in.ok()) return;
+    Expect(verdict.kind != TrialVerdict::Kind::kUntried, "whoever answers has tried it");
+    const std::string bytes = Encoded(verdict);
+    FrameReader back(bytes);
+    Expect(Encoded(GetVerdict(back)) == bytes && back.Done(), "a verdict comes back");
+  }
+}
+
 void CheckLimits(std::string_view text) {
   FrameReader in(text);
   const PolicyLimits limits = GetLimits(in);
@@ -98,13 +117,15 @@ void CheckState(std::string_view text) {
 }
 
 void Run(std::string_view text) {
-  switch (TakeChoice(text, 4)) {
+  switch (TakeChoice(text, 5)) {
     case 0:
       return CheckEvaluations(text);
     case 1:
       return CheckRequests(text);
     case 2:
       return CheckLimits(text);
+    case 4:
+      return CheckVerdicts(text);
     default:
       return CheckState(text);
   }

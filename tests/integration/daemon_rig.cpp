@@ -264,14 +264,19 @@ std::set<pid_t> DaemonRig::BackendPids() const {
 }
 
 pid_t DaemonRig::Worker() const {
-  pid_t worker = -1;
+  const std::set<pid_t> workers = Workers();
+  return workers.empty() ? -1 : *workers.begin();
+}
+
+std::set<pid_t> DaemonRig::Workers() const {
+  std::set<pid_t> workers;
   const std::string parent = "\nPPid:\t" + std::to_string(daemon_->pid()) + "\n";
   ForEachProcess("exe", Program("libexec/autoscaled/autoscaled-policy-worker"),
                  [&](const fs::path& process, pid_t pid) {
                    const std::string status = ReadWhole(process / "status");
-                   if (status.find(parent) != std::string::npos) worker = pid;
+                   if (status.find(parent) != std::string::npos) workers.insert(pid);
                  });
-  return worker;
+  return workers;
 }
 
 }  // namespace autoscale

@@ -85,8 +85,9 @@ class DaemonRig {
   // known by their folder, `run`.
   [[nodiscard]] std::map<pid_t, int> Backends() const;
   [[nodiscard]] std::set<pid_t> BackendPids() const;
-  // The present policy worker; -1: none.
+  // The present policy worker; -1: none. While policies are tried there is one more.
   [[nodiscard]] pid_t Worker() const;
+  [[nodiscard]] std::set<pid_t> Workers() const;
 
  private:
   [[nodiscard]] int ListenPort() const;

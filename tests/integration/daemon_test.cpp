@@ -134,6 +134,17 @@ TEST_F(DaemonTest, ABrokenReloadChangesNothing) {
   AwaitSettled(3);
 }
 
+TEST_F(DaemonTest, AReloadBySignalTellsTheLogWhatItWarnsOf) {
+  StartWith(1);
+  const std::string good = ReadWhole(rig_.folder() / "autoscaled.yaml");
+  rig_.Write("autoscaled.yaml", good + "protection: {changes_per_minute: 7}\n");
+  rig_.daemon().Signal(SIGHUP);
+  EXPECT_TRUE(Eventually([&] {
+    return Says(rig_.daemon().Errors(),
+                {"the configuration has a warning", "autoscaled.yaml", "only after a restart"});
+  }));
+}
+
 TEST_F(DaemonTest, ChecksAConfigurationWithoutUsingIt) {
   rig_.WriteService("web", "return scale_to(metric(\"laod\").value)\n");
   const auto check = rig_.Launch({"--check-config"});

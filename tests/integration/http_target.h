@@ -107,25 +107,39 @@ class HttpTargetTest : public testing::Test {
     rig_.ConfigureDaemon("gateways: {edge: {" + gateway_.Section() + "}}\n");
     rig_.Write("policies/web.lua",
                "return scale_to(metric(\"load\").value, \"so many are asked for\")\n");
+    WriteWeb(manager_);
+  }
+
+  // The service web at the manager; `extra` is more YAML.
+  void WriteWeb(const Manager& manager, const std::string& extra = "") {
     rig_.Write("services.d/web.yaml",
                "service: web\npolicy: ../policies/web.lua\ninterval: 250ms\nmax: 8\n"
                "metrics: {load: shared}\ngateways: [{gateway: edge}]\ndrain_timeout: 10s\n"
-               "scaling: {down: {stabilization: 0s, max_step_percent: 100}}\n"
-               "provider:\n  type: http\n"
-               "  current: {url: \"" +
-                   manager_.Url() +
+               "scaling: {down: {stabilization: 0s, max_step_percent: 100}}\n" +
+                   extra +
+                   "provider:\n  type: http\n"
+                   "  current: {url: \"" +
+                   manager.Url() +
                    "/group\", pointer: /capacity}\n"
                    "  set: {url: \"" +
-                   manager_.Url() +
+                   manager.Url() +
                    "/group\", body: '{\"capacity\": {{capacity}}, \"end\": {{victims}}}'}\n"
                    "  instances: {pointer: /instances, id: /id, address: /address, ready: /ready}\n"
                    "  poll: 200ms\n  timeout: 2s\n");
   }
 
+  // A start that says so and ends.
+  void ExpectRefused(const std::string& why) {
+    const auto daemon = rig_.Launch({});
+    EXPECT_EQ(daemon->Wait(), 1);
+    EXPECT_TRUE(Says(daemon->Errors(), {why}));
+  }
+
   void Load(double value) { rig_.prometheus().Set("load", "web", value); }
   // Manager, gateway and status agree.
-  bool IsAt(size_t count) {
-    const std::set<int> ports = manager_.Ports();
+  bool IsAt(size_t count) { return IsServing(manager_, count); }
+  bool IsServing(const Manager& manager, size_t count) {
+    const std::set<int> ports = manager.Ports();
     if (ports.size() != count || gateway_.Serving("web") != ports) return false;
     const nlohmann::json service = rig_.Service("web");
     return !service.is_null() && service["capacity"]["desired"] == count &&

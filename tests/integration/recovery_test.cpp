@@ -58,6 +58,27 @@ TEST_F(RecoveryTest, HoldsWhilePrometheusIsDead) {
   AwaitSettled(1);
 }
 
+// Each answer names its request, as those of a proxy in front of Prometheus do.
+TEST_F(RecoveryTest, AFaultWhoseWordsChangeOnEachTickDoesNotFloodTheLog) {
+  StartWith(1);
+  rig_.prometheus().Break("load", [](double now) {
+    return FakeAnswer{.status = 503,
+                      .body = R"({"status":"error","errorType":"unavailable","error":"request )" +
+                              std::to_string(now) + R"( failed"})"};
+  });
+  AwaitMoreTicks(20);
+  const auto count = [this](const std::string& message) {
+    const std::string log = rig_.daemon().Errors();
+    int lines = 0;
+    for (size_t at = log.find(message); at != std::string::npos; at = log.find(message, at + 1)) {
+      ++lines;
+    }
+    return lines;
+  };
+  EXPECT_GE(count("queries fail"), 1);
+  EXPECT_LE(count("queries fail"), 6);
+}
+
 // As a child does that a daemon was about to start when it was killed.
 TEST_F(RecoveryTest, ALockThatIsHeldForAMomentIsWaitedFor) {
   StartWith(2);
@@ -73,6 +94,30 @@ TEST_F(RecoveryTest, ALockThatIsHeldForAMomentIsWaitedFor) {
   AwaitSettled(2);
 }
 
+// As after a start by hand as another user.
+TEST_F(RecoveryTest, InstancesWhoseFolderCannotBeReadAreNotTakenForLost) {
+  StartWith(2);
+  const std::map<pid_t, int> before = rig_.Backends();
+  rig_.End(SIGKILL);
+  if (geteuid() == 0) rig_.RunUnder({"/usr/bin/setpriv", "--bounding-set=-all", "--inh-caps=-all"});
+  const auto folders = rig_.folder() / "state/process/web";
+  const auto permit = [&](std::filesystem::perms permissions) {
+    for (const auto& folder : std::filesystem::directory_iterator(folders)) {
+      std::filesystem::permissions(folder, permissions);
+    }
+  };
+  permit(std::filesystem::perms::none);
+  const auto refused = rig_.Launch({});
+  EXPECT_EQ(refused->Wait(), 1);
+  EXPECT_TRUE(Says(refused->Errors(), {"cannot read " + folders.string() + "/web-1-",
+                                       "Permission denied", "must not be taken for lost"}));
+  EXPECT_EQ(rig_.Backends(), before);
+  permit(std::filesystem::perms::owner_all);
+  rig_.Start();
+  AwaitSettled(2);
+  EXPECT_EQ(rig_.Backends(), before);
+}
+
 TEST_F(RecoveryTest, ARestartLeavesTheInstancesAlone) {
   StartWith(3);
   const std::map<pid_t, int> before = rig_.Backends();
@@ -84,6 +129,8 @@ TEST_F(RecoveryTest, ARestartLeavesTheInstancesAlone) {
   rig_.Start();
   AwaitSettled(3);
   EXPECT_EQ(rig_.Backends(), before);
+  EXPECT_EQ(rig_.Ctl({"status", "web"}).out.find("last change  never"), std::string::npos)
+      << "what another daemon changed is a change";
   AwaitMoreTicks(4);
   EXPECT_EQ(rig_.Metric("autoscaled_instances_started_total"), 0);
   Load(1);  // what another daemon started can be stopped

@@ -184,14 +184,24 @@ void SystemdProcess::RemoveGroup() const {
   for (auto group = groups.rbegin(); group != groups.rend(); ++group) rmdir(group->c_str());
 }
 
+void SystemdProcess::Install(const fs::path& package, const fs::path& etc) const {
+  fs::copy_file(package, folder_ / "package.deb", fs::copy_options::overwrite_existing);
+  fs::copy(etc, folder_ / "etc", fs::copy_options::recursive);
+}
+
+SystemdProcess::Ended SystemdProcess::Run(const std::vector<std::string>& command) {
+  std::vector<std::string> words = {"/usr/bin/nsenter", "-t", std::to_string(Init()), "-m", "-p",
+                                    "timeout",          "60"};
+  words.insert(words.end(), command.begin(), command.end());
+  Child child(words, folder_ / ("run-" + std::to_string(++outputs_)));
+  const std::optional<int> code = child.Wait();
+  return {.code = code.value_or(-1), .text = child.Output() + child.Errors()};
+}
+
 std::string SystemdProcess::Ctl(const std::vector<std::string>& arguments) {
-  std::vector<std::string> command = {
-      "/usr/bin/nsenter", "-t",        std::to_string(Init()), "-m", "-p", "timeout", "10",
-      "systemctl",        "--no-pager"};
+  std::vector<std::string> command = {"systemctl", "--no-pager"};
   command.insert(command.end(), arguments.begin(), arguments.end());
-  Child child(command, folder_ / ("systemctl-" + std::to_string(++outputs_)));
-  child.Wait();
-  return child.Output() + child.Errors();
+  return Run(command).text;
 }
 
 std::set<int> SystemdProcess::Ports(const std::string& prefix, const std::string& state) {

@@ -48,6 +48,16 @@ class SystemdProcess {
   // What XDG_RUNTIME_DIR is to be for whoever looks for that.
   [[nodiscard]] std::string UserFolder() const { return (folder_ / "user").string(); }
 
+  // Installs a Debian package before it starts, with these files over those of /etc/autoscaled. The
+  // machine has nothing of it.
+  void Install(const std::filesystem::path& package, const std::filesystem::path& etc) const;
+
+  // Runs a program there.
+  struct Ended {
+    int code = -1;
+    std::string text;  // what it prints, errors included
+  };
+  Ended Run(const std::vector<std::string>& command);
   // Runs systemctl there; what it prints, errors included.
   std::string Ctl(const std::vector<std::string>& arguments);
   // The ports of a template's units that are in the state ("active", "failed", "deactivating").

@@ -1,6 +1,7 @@
 // The real daemon before a real systemd: its units are its instances.
 #include <gtest/gtest.h>
 
+#include <cctype>
 #include <csignal>
 #include <optional>
 
@@ -100,6 +101,25 @@ TEST_F(SystemdRealTest, ScalesOutAndInWithExactVictims) {
   Load(3);  // a port that was given back is given away again
   Await(3);
   EXPECT_LE(*systemd_->Ports("web").rbegin(), first_ + 3);
+}
+
+TEST_F(SystemdRealTest, WhatUnitsUseIsInMetrics) {
+  Load(2);
+  rig_->Start();
+  Await(2);
+  const std::string page = rig_->Get("/metrics").body;
+  for (int port = first_; port < first_ + 2; ++port) {
+    const std::string labels = "endpoint=\"127.0.0.1:" + std::to_string(port) + "\"} ";
+    const auto value = [&](const std::string& name) {
+      const size_t at = page.find(labels, std::min(page.find("\n" + name + "{"), page.size()));
+      return at == std::string::npos ? -1 : std::stod(page.substr(at + labels.size()));
+    };
+    EXPECT_GT(value("autoscaled_instance_cpu_seconds_total"), 0) << page;
+    // Counted where the control group that this systemd was given has the controller.
+    const std::string memory = systemd_->Ctl({"show", "-P", "MemoryCurrent", Unit(port)});
+    const bool counted = std::isdigit(static_cast<unsigned char>(memory[0])) != 0;
+    EXPECT_EQ(value("autoscaled_instance_memory_bytes") > 0, counted) << memory;
+  }
 }
 
 TEST_F(SystemdRealTest, AUnitThatFailsAtOnceIsToldAndRecoversOnceMended) {

@@ -43,6 +43,30 @@ TEST_F(SignalTest, SighupLoadsTheConfigurationAnewOrTellsWhyNot) {
   EXPECT_EQ(rig_.Metric("autoscaled_reloads_total"), 1);
 }
 
+// So many services that they take a while to be loaded.
+TEST_F(SignalTest, OneDuringTheStartIsAReloadAfterIt) {
+  WriteWeb();
+  std::string services = "services:\n";
+  for (int i = 0; i < 4000; ++i) {
+    const std::string port = std::to_string(20'000 + i);
+    services += "- {service: s" + std::to_string(i) +
+                ", policy: ../policies/web.lua, metrics: {load: shared}, max: 1, dry_run: true, " +
+                "provider: {type: process, command: [x], ports: " + port + "-" + port + "}}\n";
+  }
+  rig_.Write("services.d/many.yaml", services);
+  const auto daemon = rig_.Launch({});
+  // Beyond what comes before main.
+  const auto is_loading = [&] { return FiguresOf(daemon->pid()).cpu_seconds >= 0.05; };
+  ASSERT_TRUE(Eventually(is_loading));
+  ASSERT_EQ(daemon->Errors(), "") << "it has been loaded already";
+  daemon->Signal(SIGHUP);
+  EXPECT_TRUE(Eventually([&] {
+    return daemon->Wait(std::chrono::seconds(0)) ||
+           Says(daemon->Errors(), {"\"started\"", "configuration loaded"});
+  })) << daemon->Errors();
+  EXPECT_FALSE(daemon->Wait(std::chrono::seconds(0))) << "it ended" << daemon->Errors();
+}
+
 // However the signals fall together, what the file says at last is what is in force at last.
 TEST_F(SignalTest, AStormOfReloadsEndsWithTheLastConfiguration) {
   StartWith(1);

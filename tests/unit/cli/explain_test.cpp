@@ -125,6 +125,20 @@ What was done
 )");
 }
 
+// The daemon sends what came of the last change along; with the tick asked about it has nothing to
+// do.
+TEST_F(ExplainTest, TellsWhatAnEarlierDecisionDidFromWhatThisOneDid) {
+  v1::Record record = HeldRecord(v1::HOLD_CAUSE_INSIDE, "all is well");
+  v1::Action* action = record.add_actions();
+  SetTime(action->mutable_at(), -86'400'000);
+  action->set_text("i-7 is asked for");
+  const std::string text = RenderExplain(record, TestStyle());
+  EXPECT_NE(text.find("\nWhat was done last, for an earlier decision\n"
+                      "  2026-01-01 03:12:07 UTC  24 h ago  i-7 is asked for\n"),
+            std::string::npos)
+      << text;
+}
+
 TEST_F(ExplainTest, SaysWhyNothingChangedForEachCause) {
   const auto why = [](const v1::Record& record) {
     Style style = TestStyle();

@@ -109,6 +109,12 @@ TEST(Judge, ANumberThatIsNoneIsNaN) {
   EXPECT_EQ(StateOf(Fresh(std::nan("")), {}, 0.0), SampleState::kFresh);
 }
 
+// 0/0 may mean "no traffic"; 5/0 is a load that nobody is left to take.
+TEST(Judge, WhatStandsForNaNDoesNotStandForInfinity) {
+  EXPECT_EQ(StateOf(Fresh(std::numeric_limits<double>::infinity()), {}, 0.0), SampleState::kNaN);
+  EXPECT_EQ(StateOf(Fresh(-std::numeric_limits<double>::infinity()), {}, 0.0), SampleState::kNaN);
+}
+
 TEST(Judge, ADeadExporterIsNotAServiceWithoutTraffic) {
   Sample nan = In(SampleState::kNaN);
   nan.age_s = 600;

@@ -42,5 +42,18 @@ TEST(Table, PadsByColumnsAndColoursOutsideThePadding) {
             "\x1b[2mA\x1b[0m     \x1b[2mB\x1b[0m\n\x1b[31m→\x1b[0m     x\nlong\n");
 }
 
+// As a terminal in Latin-1 writes it; the wire takes UTF-8 alone.
+TEST(ToUtf8, WhatIsNoUtf8IsMarkedAndTheRestStays) {
+  EXPECT_EQ(ToUtf8("f\xfcr DB"), "f\xef\xbf\xbdr DB");
+  EXPECT_EQ(ToUtf8("f\xc3\xbcr \"DB\"\n"), "f\xc3\xbcr \"DB\"\n");
+  EXPECT_EQ(ToUtf8(""), "");
+}
+
+TEST(Printable, WhatATerminalMayObeyIsBlankedButForLines) {
+  EXPECT_EQ(Printable("a\nb\x1b[31m\xc2\x9b"
+                      "2J"),
+            "a\nb [31m 2J");
+}
+
 }  // namespace
 }  // namespace autoscale::cli

@@ -416,6 +416,15 @@ TEST_F(Faults, OverlappingPortsAreToldAtTheLaterService) {
   EXPECT_EQ(Service("services:\n" + service("a", "100-199") + service("b", "100-199")).size(), 1u);
 }
 
+TEST_F(Faults, FewerPortsThanMaxAreAWarning) {
+  const std::string service =
+      "service: a\npolicy: ../p.lua\nmax: 3\nprovider: {type: fake, host: h, ports: ";
+  EXPECT_EQ(Service(service + "100-102}\n"), Texts());
+  EXPECT_EQ(Service(service + "100-101}\n"),
+            Texts{"services.d/s.yaml:1: warning: service 'a': 'max' is 3, and ports 100-101 are "
+                  "enough for 2; give it more ports, or lower 'max'"});
+}
+
 TEST_F(Faults, OfAllFilesComeAtOnceAndInOrder) {
   files_.Write("d.yaml", std::string(kDaemon) + "nonsense: 1\n");
   files_.Write("services.d/b.yaml", "a: [\n");

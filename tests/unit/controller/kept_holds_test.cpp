@@ -29,5 +29,15 @@ TEST(KeptHolds, HoweverManyKindsThereAreTheirNumberIsBounded) {
   EXPECT_EQ(kept, 6 * KeptHolds::kMost);
 }
 
+TEST(ToldSeldom, WhatComesAndGoesIsToldAFewTimesAWhile) {
+  ToldSeldom lines;
+  int told = 0;
+  for (int tick = 0; tick < 240; ++tick) {  // an hour
+    if (lines.Take(kStart + seconds(15) * tick)) ++told;
+    if (tick == 0) EXPECT_EQ(told, 1);  // at once
+  }
+  EXPECT_EQ(told, 6 * ToldSeldom::kMost);
+}
+
 }  // namespace
 }  // namespace autoscale

@@ -9,6 +9,7 @@
 
 #include "daemon/controller/controller.h"
 #include "daemon/fleet/recording.h"
+#include "tests/fakes/group.h"
 #include "tests/fakes/parts.h"
 
 namespace autoscale {
@@ -63,8 +64,9 @@ class ControllerTest : public testing::Test {
     fleet_ = std::make_unique<Fleet>(
         FleetOptions{.courier = courier_,
                      .clock = clock_,
-                     .live = {{{"fake", &provider_}}, {{"edge", &gateway_}}},
-                     .recording = {{{"fake", &recording_}}, {{"edge", &recording_gateway_}}},
+                     .live = {{{"fake", &provider_}, {"group", &group_}}, {{"edge", &gateway_}}},
+                     .recording = {{{"fake", &recording_}, {"group", &recording_group_}},
+                                   {{"edge", &recording_gateway_}}},
                      .counters = counters_,
                      .epoch = store_->epoch(),
                      .note = [this](const std::string& service, std::string text) {
@@ -191,8 +193,10 @@ class ControllerTest : public testing::Test {
   HeldClock clock_{TimePoint(std::chrono::seconds(1'700'000'000))};
   LockedCourier courier_;
   FakeProvider provider_;
+  FakeGroup group_;
   FakeGateway gateway_;
   RecordingProvider recording_{provider_};
+  RecordingProvider recording_group_{group_};
   RecordingGateway recording_gateway_;
   FakeMetrics metrics_;
   FakeModel model_;

@@ -73,6 +73,20 @@ class FleetTest : public testing::Test {
   Fleet fleet_;
 };
 
+TEST_F(FleetTest, AGatewayInTroubleIsNamedOnce) {
+  const auto problem = [&](const std::string& error) {
+    gateway_.error = Error{ErrorKind::kUnavailable, error};
+    clock_.Advance(seconds(10));
+    Pass();
+    ServiceView view;
+    fleet_.Describe("web", view);
+    return view.problem;
+  };
+  Serve(1);
+  EXPECT_EQ(problem("no answer"), "gateway edge: no answer");
+  EXPECT_EQ(problem("gateway edge at unix:s: no socket"), "gateway edge at unix:s: no socket");
+}
+
 TEST_F(FleetTest, NothingIsDoneBeforeTheProviderHasToldWhatExists) {
   provider_.observe_error = Error{ErrorKind::kUnavailable, "no answer"};
   fleet_.Put(Spec(), 2, {});

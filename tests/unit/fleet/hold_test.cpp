@@ -153,5 +153,26 @@ TEST_F(HoldTest, OneTakenBackIsNoStart) {
   EXPECT_EQ(Pass(), (Lines{"removed i-2", "requested i-3"})) << "nor does its end put one off";
 }
 
+// What was missing is not wanted any more: nothing starts that could show that it is over.
+TEST_F(HoldTest, AFailureIsNotToldAnyMoreWhenAllHasBeenAsItOughtToBe) {
+  Serve(2);
+  Prove();
+  member_.desired = 3;
+  Pass();
+  BackOff(member_, now_, "no free port in 20000-20001");
+  member_.desired = 2;
+  Pass();
+  now_ += seconds(29);
+  Pass();
+  EXPECT_EQ(member_.problem, "no free port in 20000-20001");
+  const auto next = NextLook(member_, now_);
+  ASSERT_TRUE(next);
+  EXPECT_EQ(*next, now_ + seconds(1));
+  now_ = *next;
+  Pass();
+  EXPECT_EQ(member_.problem, "");
+  EXPECT_EQ(member_.failures, 1) << "none has started since";
+}
+
 }  // namespace
 }  // namespace autoscale

@@ -47,15 +47,49 @@ class SizingTest : public testing::Test {
       fleet_->Reconcile(clock_.Now(), batch);
       for (const InstanceRow& row : batch.instances) rows_[row.id] = row;
       for (const auto& [service, id] : batch.removed_instances) rows_.erase(id);
+      for (const std::string& service : fleet_->TakeSizes()) {
+        size_ = fleet_->Find(service)->sizing->stored;
+        ++sizes_stored_;
+      }
       fleet_->Act(clock_.Now());
       courier_.Deliver();
     }
   }
-  void Wait(Millis time) {
+  void Wait(Millis time, Millis step = Millis(500)) {
     for (const TimePoint end = clock_.Now() + time; clock_.Now() < end;) {
-      clock_.Advance(Millis(500));
+      clock_.Advance(step);
       Pass();
     }
+  }
+  // Killed, and started again with what was stored.
+  void Restart(int desired, CapacityOwner owner) {
+    std::vector<InstanceRow> rows;
+    for (const auto& [id, row] : rows_) rows.push_back(row);
+    group_.dies = group_.loses_calls = false;
+    notes_.clear();
+    Start();
+    fleet_->Put(Spec(owner), desired, rows);
+    fleet_->RestoreSize("web", size_);
+    Wait(seconds(1));
+  }
+  // Somebody else sets it, and the fleet sees it.
+  void Meddle(int capacity) {
+    group_.capacity = capacity;
+    group_.Follow();
+    group_.AllBecome(InstanceState::kReady);
+    Wait(seconds(5));
+  }
+  // Nine times in a row; the tenth opens the breaker.
+  void MeddleNineTimes() {
+    Serve(2);
+    Want(3);
+    for (int i = 0; i < 9; ++i) {
+      Meddle(7);
+      Wait(std::chrono::minutes(5), seconds(5));
+      ASSERT_EQ(group_.capacity, 3) << i;
+    }
+    ASSERT_EQ(Web().breaker, "");
+    group_.history.clear();
   }
   // The service with a group of n that serve.
   void Serve(int n, CapacityOwner owner = CapacityOwner::kManaged) {
@@ -89,6 +123,8 @@ class SizingTest : public testing::Test {
   Counters counters_;
   Lines notes_;
   std::map<std::string, InstanceRow> rows_;
+  SizeRow size_;
+  int sizes_stored_ = 0;
   uint64_t epoch_ = 0;
   std::unique_ptr<Fleet> fleet_;
 };
@@ -288,6 +324,252 @@ TEST_F(SizingTest, ManagedCapacityIsSetBackAndAFightEndsWithAPerson) {
   }
   EXPECT_FALSE(Web().breaker.empty());
   EXPECT_LT(group_.history.size(), 30u);
+}
+
+TEST_F(SizingTest, WhoActsEachFiveMinutesIsNotFoughtForEver) {
+  MeddleNineTimes();
+  Meddle(7);
+  EXPECT_EQ(Web().breaker,
+            "its capacity was changed 10 times within 46 min by somebody else, and set back each "
+            "time but the last, when it went from 3 to 7");
+  EXPECT_TRUE(WasTold("from 3 to 7 by somebody else: it is left so until a person has looked"));
+  EXPECT_EQ(Web().failures, 0);
+  for (const int capacity : {5, 2, 7, 8}) {
+    Meddle(capacity);
+    Wait(std::chrono::minutes(20), seconds(5));
+  }
+  EXPECT_EQ(group_.history, Lines{}) << "it is left alone";
+  EXPECT_EQ(CapacityOf(Web()).ready, 8) << "what is there serves";
+  fleet_->CloseBreaker("web");
+  Wait(seconds(2));
+  EXPECT_EQ(group_.capacity, 3) << "by a person it is ours again";
+  EXPECT_EQ(Web().contests, 0);
+}
+
+TEST_F(SizingTest, EachTimeItIsSetBackLater) {
+  Serve(2);
+  Want(3);
+  std::vector<Millis> waits;
+  for (int i = 0; i < 9; ++i) {
+    Meddle(7);
+    waits.push_back(Web().sizing->retry_at - Web().last_contest);
+    Wait(std::chrono::minutes(2));
+  }
+  const std::vector<Millis> doubled = {Millis(500), seconds(1),  seconds(2),
+                                       seconds(4),  seconds(8),  seconds(16),
+                                       seconds(32), seconds(60), seconds(60)};
+  EXPECT_EQ(waits, doubled);
+}
+
+TEST_F(SizingTest, AnHourWithoutAChangeEndsTheRow) {
+  MeddleNineTimes();
+  Wait(std::chrono::minutes(56), seconds(5));
+  Meddle(7);
+  EXPECT_EQ(Web().contests, 1);
+  EXPECT_EQ(Web().breaker, "");
+}
+
+TEST_F(SizingTest, ContestsAndFailuresAreCountedApart) {
+  MeddleNineTimes();
+  EXPECT_EQ(Web().failures, 0);
+  group_.error = Error{ErrorKind::kUnavailable, "it is down"};
+  Want(4);
+  EXPECT_GT(Web().failures, 0);
+  group_.error.reset();
+  Wait(std::chrono::minutes(2));
+  EXPECT_EQ(Web().failures, 0) << "its capacity holds";
+  EXPECT_EQ(Web().contests, 9);
+  Meddle(7);
+  EXPECT_EQ(Web().contests, 10);
+}
+
+TEST_F(SizingTest, WhoeverAgreesClosesTheBreakerByAnHourOfIt) {
+  MeddleNineTimes();
+  Meddle(7);
+  Meddle(3);
+  Wait(std::chrono::minutes(59), seconds(5));
+  EXPECT_NE(Web().breaker, "");
+  Wait(std::chrono::minutes(2), seconds(5));
+  EXPECT_EQ(Web().breaker, "");
+  EXPECT_TRUE(WasTold("the breaker closes: nobody has changed its capacity for an hour"));
+}
+
+TEST_F(SizingTest, AnotherCapacityThanOursClosesNothingHoweverLong) {
+  MeddleNineTimes();
+  Meddle(7);
+  Wait(std::chrono::hours(3), seconds(10));
+  EXPECT_NE(Web().breaker, "");
+  EXPECT_EQ(group_.history, Lines{});
+}
+
+TEST_F(SizingTest, WhatDrainsServesAgainWhereItsCapacityIsContested) {
+  MeddleNineTimes();
+  gateway_.status.endpoints = {{"10.0.0.1:b", 1}, {"10.0.0.1:c", 1}};
+  Want(1);
+  ASSERT_EQ(gateway_.history.back(), "publish :a :b(draining) :c(draining)");
+  Meddle(7);
+  EXPECT_EQ(CapacityOf(Web()).ready, 7);
+  EXPECT_TRUE(WasTold("b is taken back: the capacity is left as it is"));
+  gateway_.status.endpoints.clear();
+  Wait(std::chrono::minutes(1));
+  EXPECT_EQ(group_.history, Lines{});
+}
+
+TEST_F(SizingTest, AContestThatStoppedItStopsItAlsoAfterACrash) {
+  MeddleNineTimes();
+  Meddle(7);
+  const ServiceRow row{.name = "web",
+                       .breaker = Web().breaker,
+                       .breaker_since = Web().breaker_since,
+                       .contested = Web().contested};
+  Restart(3, CapacityOwner::kManaged);
+  Wait(seconds(2));
+  EXPECT_EQ(group_.capacity, 3) << "without that row it is taken up again";
+  group_.history.clear();
+  group_.capacity = 7;
+  group_.Follow();
+  Start();
+  fleet_->Put(Spec(), 3, {});
+  fleet_->RestoreSize("web", size_);
+  fleet_->RestoreBreaker("web", row);
+  Wait(std::chrono::minutes(70), seconds(5));
+  EXPECT_EQ(Web().breaker, row.breaker);
+  EXPECT_EQ(group_.history, Lines{});
+}
+
+// --- While nobody looked ---
+
+TEST_F(SizingTest, WhatSomebodySetWhileNobodyLookedHoldsWhereItIsShared) {
+  Serve(2, CapacityOwner::kShared);
+  Want(3);
+  ASSERT_EQ(size_, (SizeRow{.capacity = 3}));
+  group_.capacity = 6;
+  group_.Follow();
+  Restart(3, CapacityOwner::kShared);
+  EXPECT_EQ(Web().desired, 6);
+  EXPECT_TRUE(WasTold("its capacity was changed from 3 to 6 by somebody else: that holds"));
+  Wait(seconds(20));
+  EXPECT_EQ(group_.history, (Lines{"set 3"}));
+  EXPECT_EQ(size_, (SizeRow{.capacity = 6}));
+}
+
+TEST_F(SizingTest, WhatSomebodySetWhileNobodyLookedIsSetBackAndToldWhereItIsManaged) {
+  Serve(2);
+  Want(3);
+  group_.capacity = 6;
+  group_.Follow();
+  Restart(3, CapacityOwner::kManaged);
+  Wait(seconds(2));
+  EXPECT_TRUE(WasTold("its capacity was changed from 3 to 6 by somebody else: it is set back"));
+  EXPECT_EQ(group_.capacity, 3);
+  EXPECT_EQ(Web().contests, 1);
+}
+
+TEST_F(SizingTest, WhatSomebodySetWhileNobodyLookedIsFollowedWhereItIsExternal) {
+  Serve(2, CapacityOwner::kExternal);
+  group_.capacity = 6;
+  group_.Follow();
+  Restart(2, CapacityOwner::kExternal);
+  EXPECT_EQ(Web().desired, 6);
+  EXPECT_FALSE(WasTold("by somebody else"));
+  EXPECT_EQ(group_.history, Lines{});
+}
+
+TEST_F(SizingTest, AWishWhoseAnswerACrashHasLostIsNobodyElsesChange) {
+  for (const bool ends_exactly : {true, false}) {
+    for (const int wanted : {5, 1}) {
+      for (const bool taken : {true, false}) {
+        SCOPED_TRACE(std::to_string(wanted) + (ends_exactly ? " exactly" : "") +
+                     (taken ? " taken" : ""));
+        group_ = {};
+        rows_.clear();
+        Start();
+        group_.abilities.ends_exactly = ends_exactly;
+        Serve(3, CapacityOwner::kShared);
+        group_.dies = true;
+        group_.loses_calls = !taken;
+        Want(wanted);
+        Wait(seconds(2));
+        ASSERT_EQ(group_.history.size(), 1u);
+        EXPECT_EQ(size_, (SizeRow{.capacity = 3, .asked = wanted}));
+        if (taken && ends_exactly && wanted < 3) group_.instances = {*group_.instances.find("a")};
+        group_.Follow();
+        Restart(wanted, CapacityOwner::kShared);
+        Wait(seconds(10));
+        EXPECT_EQ(Web().desired, wanted);
+        EXPECT_FALSE(WasTold("by somebody else"));
+        EXPECT_EQ(group_.capacity, wanted);
+        EXPECT_EQ(static_cast<int>(group_.instances.size()), wanted);
+      }
+    }
+  }
+}
+
+TEST_F(SizingTest, WhatALostWishHasDoneInPartIsNobodyElsesChangeAfterACrash) {
+  Serve(4, CapacityOwner::kShared);
+  group_.dies = group_.loses_calls = true;
+  Want(1);
+  Wait(seconds(2));
+  ASSERT_EQ(group_.history, (Lines{"set 1 -b -c -d"}));
+  group_.capacity = 3;  // it has ended one of the three
+  group_.instances.erase("b");
+  Restart(1, CapacityOwner::kShared);
+  Wait(seconds(5));
+  EXPECT_EQ(Web().desired, 1);
+  EXPECT_FALSE(WasTold("by somebody else"));
+  EXPECT_EQ(group_.history.back(), "set 1 -c -d");
+}
+
+TEST_F(SizingTest, SomebodyElsesChangeAfterALostWishIsTheirs) {
+  Serve(3, CapacityOwner::kShared);
+  group_.dies = true;
+  Want(5);
+  group_.capacity = 8;
+  group_.Follow();
+  Restart(5, CapacityOwner::kShared);
+  EXPECT_EQ(Web().desired, 8);
+  EXPECT_TRUE(WasTold("its capacity was changed from 3 to 8 by somebody else: that holds"));
+}
+
+TEST_F(SizingTest, WhatDrainsOverACrashIsNobodyElsesChange) {
+  Serve(3, CapacityOwner::kShared);
+  gateway_.status.endpoints = {{"10.0.0.1:c", 1}};
+  Want(2);
+  Restart(2, CapacityOwner::kShared);
+  EXPECT_EQ(Web().desired, 2);
+  gateway_.status.endpoints.clear();
+  Wait(seconds(3));
+  EXPECT_EQ(group_.history, (Lines{"set 2 -c"}));
+  EXPECT_FALSE(WasTold("by somebody else"));
+}
+
+TEST_F(SizingTest, AWishIsStoredBeforeItIsAsked) {
+  Serve(2);
+  fleet_->SetDesired("web", 4);
+  StoreBatch batch;
+  fleet_->Reconcile(clock_.Now(), batch);
+  EXPECT_EQ(fleet_->TakeSizes(), Lines{"web"});
+  EXPECT_EQ(Web().sizing->stored, (SizeRow{.capacity = 2, .asked = 4}));
+  // Decided on since, and not stored: that waits for the next pass.
+  fleet_->SetDesired("web", 6);
+  fleet_->Act(clock_.Now());
+  courier_.Deliver();
+  EXPECT_EQ(group_.history, Lines{});
+  Pass();
+  EXPECT_EQ(group_.history, Lines{"set 6"});
+}
+
+TEST_F(SizingTest, TheCapacityIsStoredWhenItChangesAndNotOtherwise) {
+  Serve(2);
+  EXPECT_EQ(sizes_stored_, 1);
+  Wait(std::chrono::minutes(10), seconds(5));
+  EXPECT_EQ(sizes_stored_, 1);
+  Want(5);
+  EXPECT_EQ(sizes_stored_, 3) << "what is asked for, and that it was taken";
+  group_.error = Error{ErrorKind::kUnavailable, "it is down"};
+  Want(6);
+  Wait(std::chrono::minutes(10), seconds(5));
+  EXPECT_EQ(sizes_stored_, 4) << "however often it fails";
 }
 
 TEST_F(SizingTest, ASharedCapacityFollowsWhoSetItLast) {

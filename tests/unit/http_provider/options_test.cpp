@@ -87,9 +87,15 @@ TEST(HttpOptions, TheIdentityHoldsTheQueryAndDoesNotShowIt) {
                      kGood.substr(kGood.find("set")))
         .target->identity();
   };
+  const auto place = [](const std::string& url) {
+    return ParseHttp("current: {url: \"" + url + "\"}\n" + kGood.substr(kGood.find("set")))
+        .target->place();
+  };
   EXPECT_EQ(of("group=a"), of("group=a"));
   EXPECT_NE(of("group=a"), of("group=b"));
   EXPECT_FALSE(Has(of("group=a"), "group"));
+  EXPECT_EQ(place("http://m/g?key=a"), place("http://m/g?key=b")) << "a key may change";
+  EXPECT_NE(place("http://m/g"), place("http://m/h"));
 }
 
 TEST(HttpOptions, FaultsSayWhereAndWhatToDo) {

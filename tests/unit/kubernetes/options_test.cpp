@@ -52,6 +52,7 @@ context: main
   EXPECT_EQ(target->identity(),
             "kubernetes https://10.0.0.1:6443 shop/argoproj.io/Rollout/checkout");
   EXPECT_EQ(target->Shown(), "Rollout shop/checkout");
+  EXPECT_EQ(target->place(), "Rollout shop/checkout") << "wherever its API server is";
 }
 
 TEST_F(KubernetesOptions, TheDocumentedExampleLoads) {

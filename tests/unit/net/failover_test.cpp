@@ -66,6 +66,36 @@ class FailoverTest : public testing::Test {
   std::vector<PrometheusClient::Failover> switches_;
 };
 
+// As tokens of service accounts end, and a new one is in the file.
+TEST_F(FailoverTest, SecretsThatAreRefusedAreReadAgain) {
+  FakeHttpServer server;
+  const auto require = [&](const std::string& token) {
+    server.Handle([token](const FakeRequest& request) {
+      const bool let_in = request.Header("authorization") == "Bearer " + token;
+      return let_in ? FakeAnswer{.body = Single("7")} : FakeAnswer{.status = 401};
+    });
+  };
+  std::string file = "old";
+  int reads = 0;
+  client_.emplace(http_, PrometheusOptions{.urls = {server.Url("/")},
+                                           .timeout = std::chrono::seconds(10),
+                                           .bearer_token = file,
+                                           .renew = [&](std::string& token, std::string&) {
+                                             ++reads;
+                                             token = file;
+                                           }});
+  require("old");
+  EXPECT_EQ(Ask(), "7");
+  EXPECT_EQ(reads, 0);
+  require("new");
+  EXPECT_NE(Ask().find("does not accept the credentials"), std::string::npos);
+  EXPECT_EQ(reads, 1);
+  file = "new";
+  EXPECT_EQ(Ask(), "7");
+  EXPECT_EQ(Ask(), "7");
+  EXPECT_EQ(reads, 2);
+}
+
 TEST_F(FailoverTest, KeepsToTheFirstWhileItAnswers) {
   for (int i = 0; i < 5; ++i) EXPECT_EQ(Ask(), "0");
   EXPECT_EQ(Asked(1), 0u);

@@ -75,6 +75,12 @@ TEST(RangeAnswer, WhatIsNoneIsSaid) {
   EXPECT_EQ(Problem(R"({"status":"success","warnings":["half is missing"],"data":)"
                     R"({"resultType":"matrix","result":[]}})"),
             "answered with a warning: half is missing");
+  EXPECT_EQ(Problem(R"({"status":"success","warnings":["PromQL info: a","PromQL warning: b"],)"
+                    R"("data":{"resultType":"matrix","result":[]}})"),
+            "answered with a warning: PromQL warning: b");
+  EXPECT_EQ(Problem(R"({"status":"success","warnings":["PromQL info: a"],)"
+                    R"("data":{"resultType":"matrix","result":[]}})"),
+            "");
   EXPECT_EQ(Problem(Success(row + "," + row)),
             "the query answers several series where one is expected; aggregate them, as in sum by "
             "(...) (...)");

@@ -264,6 +264,16 @@ TEST(ParseAnswer, FaultsQuoteLittleOfTheAnswer) {
   }
 }
 
+TEST(ParseAnswer, ARemarkAmongTheWarningsIsNone) {
+  const std::string remark = R"("PromQL info: metric might not be a counter: \"requests\"")";
+  std::string body = Vector(Row(R"("service":"a")", "1"));
+  body.insert(body.size() - 1, R"(,"warnings":[)" + remark + "]");
+  EXPECT_TRUE(ParseAnswer(body, kPlain).ok());
+  body = Vector(Row(R"("service":"a")", "1"));
+  body.insert(body.size() - 1, R"(,"warnings":[)" + remark + R"(,"store 2 did not answer"])");
+  EXPECT_EQ(FailureOf(body, kPlain), "answered with a warning: store 2 did not answer");
+}
+
 TEST(ParseAnswer, AWarningIsAnError) {
   std::string body = Vector(Row(R"("service":"a")", "1"));
   body.insert(body.size() - 1, R"(,"warnings":["store 2 did not answer"])");

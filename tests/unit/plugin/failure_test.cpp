@@ -160,6 +160,25 @@ TEST_F(PluginFailure, AnAnswerThatIsNotClearIsAFaultOfItsTargetAlone) {
   }
 }
 
+TEST_F(PluginFailure, OneThatAsksUsToWaitIsNotAskedMeanwhile) {
+  UseFake("throttle");
+  const std::string why = "plugin fake: Observe: as told (RESOURCE_EXHAUSTED)";
+  EXPECT_TRUE(Holds(FaultOf(Target("web")), why));
+  EXPECT_TRUE(Holds(FaultOf(Target("web")), why));
+  EXPECT_EQ(CountNotes("throttled"), 1);
+  FaultOf(Target("api"));  // another service's wait is its own
+  EXPECT_EQ(CountNotes("throttled"), 2);
+  FaultOf(Target("web", "{group: moved}"));  // another target, too
+  EXPECT_EQ(CountNotes("throttled"), 3);
+}
+
+TEST_F(PluginFailure, OneThatAskedUsToWaitIsAskedAgainAfterwards) {
+  UseFake("throttle-once");
+  EXPECT_NE(FaultOf(Target("web")), "");
+  RunUntil([&] { return FaultOf(Target("web")).empty(); });
+  EXPECT_EQ(CountNotes("throttled"), 1);
+}
+
 TEST_F(PluginFailure, AFloodOfOutputIsBoundedAndCallsGoOn) {
   UseFake("flood");
   for (int i = 0; i < 20; ++i) EXPECT_EQ(FaultOf(Target("web")), "");

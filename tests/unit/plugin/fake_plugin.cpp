@@ -79,6 +79,12 @@ class Provider final : public v1::Provider::Service {
       while (access((folder + "/go").c_str(), F_OK) != 0) usleep(1000);
     }
     if (mode == "fail") return {StatusCode::UNAVAILABLE, "the cloud is down"};
+    if (mode.starts_with("throttle")) {
+      Note("throttled");
+      if (mode == "throttle") return Throttled(std::chrono::seconds(60));
+      mode = "well";
+      return Throttled(std::chrono::milliseconds(1));
+    }
     if (mode == "say-nothing") return Status::OK;
     for (const v1::Target& target : request->targets()) {
       Note("observe " + target.service());
@@ -100,13 +106,18 @@ class Provider final : public v1::Provider::Service {
     auto fields = request->target().options().fields();
     const auto code = static_cast<StatusCode>(fields["code"].number_value());
     if (code != StatusCode::RESOURCE_EXHAUSTED) return {code, code == 0 ? "" : "as told"};
+    return Throttled(std::chrono::seconds(9));
+  }
+
+  static Status Throttled(std::chrono::milliseconds delay) {
     google::rpc::RetryInfo info;
-    info.mutable_retry_delay()->set_seconds(9);
+    info.mutable_retry_delay()->set_seconds(delay.count() / 1000);
+    info.mutable_retry_delay()->set_nanos(static_cast<int>(delay.count() % 1000) * 1'000'000);
     google::rpc::Status details;
     auto& any = *details.add_details();
     any.set_type_url("type.googleapis.com/google.rpc.RetryInfo");
     any.set_value(info.SerializeAsString());
-    return {code, "as told", details.SerializeAsString()};
+    return {StatusCode::RESOURCE_EXHAUSTED, "as told", details.SerializeAsString()};
   }
 };
 

@@ -200,6 +200,30 @@ TEST(ProcessAdoption, ReaderOfTheLockFileIsNoPartOfTheInstance) {
   EXPECT_NE(gone.detail.find("ended by SIGTERM"), std::string::npos) << gone.detail;
 }
 
+// As by a daemon that ran as another user for once.
+TEST(ProcessAdoption, WhatCannotBeReadIsNotTakenForLost) {
+  Rig rig;
+  rig.Launch(rig.Target(), {"a"});
+  rig.Await("a", InstanceState::kReady);
+  rig.StopProvider();
+  EventLoop loop;
+  HttpClient http(loop, 1);
+  const auto create = [&] { return CreateProcessProvider({loop, http, rig.root() + "/state"}); };
+  // A folder in its place cannot be read by anybody, root included.
+  const std::filesystem::path claim = rig.Folder("a") + "/claim", kept = rig.Folder("a") + "/kept";
+  std::filesystem::rename(claim, kept);
+  std::filesystem::create_directory(claim);
+  const auto refused = create();
+  ASSERT_FALSE(refused.ok());
+  EXPECT_NE(refused.error().message.find("cannot read " + claim.string() + ": "), std::string::npos)
+      << refused.error().message;
+  std::filesystem::remove(claim);
+  std::filesystem::rename(kept, claim);
+  EXPECT_TRUE(create().ok());
+  rig.StartProvider();
+  EXPECT_EQ(rig.Observe(rig.Target())[0].state, InstanceState::kReady);
+}
+
 TEST(ProcessAdoption, HowItEndedSurvivesARestart) {
   Rig rig;
   rig.Launch(rig.Target({"--exit", "3"}), {"a"});

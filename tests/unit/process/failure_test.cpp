@@ -80,6 +80,17 @@ TEST(ProcessFailure, OneThatGoesToTheBackgroundIsEndedAndToldHowToMend) {
       << "what it left behind still runs";
 }
 
+// As many daemons do: what is left holds nothing by which it could be found.
+TEST(ProcessFailure, OneThatEndsWellBeforeItIsReadyIsToldHowToMend) {
+  Rig rig;
+  auto target = rig.Target();
+  target->command = {"sh", "-c", "echo {port}"};
+  rig.Launch(target, {"a"});
+  const auto gone = rig.Await("a", InstanceState::kGone);
+  EXPECT_TRUE(gone.detail.starts_with("exited with status 0 after ")) << gone.detail;
+  EXPECT_NE(gone.detail.find("keeps it in the foreground"), std::string::npos) << gone.detail;
+}
+
 TEST(ProcessFailure, WhyItIsNotReadyYetIsTold) {
   Rig rig;
   std::ofstream(rig.root() + "/sick") << "yes";

@@ -37,6 +37,7 @@ output: {max: 1MiB}
   ASSERT_TRUE(target);
   EXPECT_EQ(target->command, (std::vector<std::string>{"sleep", "--port", "{port}"}));
   EXPECT_EQ(target->identity(), "process 127.0.0.2:20000-20099");
+  EXPECT_EQ(target->place(), "") << "other ports are no other place";
   EXPECT_EQ(target->directory, "/etc/autoscaled/data");
   ASSERT_EQ(target->environment.size(), 2u);
   EXPECT_EQ(target->environment[1], (std::pair<std::string, std::string>("LEVEL", "3")));

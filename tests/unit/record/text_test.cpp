@@ -22,5 +22,23 @@ TEST(OneLine, CutsWithAnEllipsisBetweenCharacters) {
   EXPECT_EQ(OneLine("\u00e9\u00e9\u00e9\u00e9\u00e9", 8), "\u00e9\u00e9...");
 }
 
+// U+009B is to a terminal what ESC [ is; U+202E shows what follows backwards.
+TEST(OneLine, WhatATerminalMayObeyIsBlanked) {
+  EXPECT_EQ(OneLine("a\x1b[31mb\x7f\xc2\x9b"
+                    "2Jc\xe2\x80\xae"
+                    "d\xe2\x81\xa6",
+                    100),
+            "a [31mb  2Jc d ");
+  EXPECT_EQ(OneLine("\xc2\xa0 \xc3\x9b \xe2\x80\x94 \xe2\x82\xac", 100),
+            "\xc2\xa0 \xc3\x9b \xe2\x80\x94 \xe2\x82\xac");  // ordinary neighbours of theirs
+  EXPECT_EQ(OneLine("\xc2", 100), "\xc2");
+}
+
+TEST(BlankControls, LinesStayWhereTheyAreWanted) {
+  std::string text = "a\nb\tc";
+  BlankControls(text, true);
+  EXPECT_EQ(text, "a\nb c");
+}
+
 }  // namespace
 }  // namespace autoscale

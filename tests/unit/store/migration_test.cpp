@@ -47,6 +47,9 @@ class MigrationTest : public FolderFixture {
     EXPECT_EQ(web.breaker, "");
     EXPECT_EQ(web.breaker_since, TimePoint{});
     EXPECT_EQ(web.leaving, "");
+    EXPECT_EQ(web.target, TargetRow{});
+    EXPECT_EQ(web.size, SizeRow{});
+    EXPECT_FALSE(web.contested);
     InstanceRow draining = Instance("web", "i-1");
     draining.phase = InstancePhase::kDraining;
     draining.since = At(2000);
@@ -85,7 +88,7 @@ TEST_F(MigrationTest, TheTablesAreThoseOfANewDatabase) {
   file_ = folder_ + "/autoscaled.db";
   OpenStore().reset();
   EXPECT_EQ(ReadSql(tables), migrated);
-  EXPECT_EQ(ReadSql("PRAGMA user_version"), "5");
+  EXPECT_EQ(ReadSql("PRAGMA user_version"), "6");
 }
 
 TEST_F(MigrationTest, TheCopyIsWhatTheOlderVersionWrote) {

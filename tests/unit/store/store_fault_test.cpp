@@ -92,10 +92,10 @@ TEST_F(StoreFaultTest, ANewerSchemaIsRefusedUntouched) {
   RunSql("PRAGMA user_version = 7");
   const Error fault = OpenFault();
   EXPECT_EQ(fault.message, "state: " + file_ +
-                               " was written by a newer autoscaled (schema 7, this one reads 5): "
+                               " was written by a newer autoscaled (schema 7, this one reads 6): "
                                "start the newer version, or put a copy from before the upgrade in "
                                "its place");
-  RunSql("PRAGMA user_version = 5");
+  RunSql("PRAGMA user_version = 6");
   EXPECT_EQ(OpenStore()->epoch(), 2u);  // the refused start did not write
 }
 

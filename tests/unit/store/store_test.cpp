@@ -56,6 +56,9 @@ TEST_F(StoreTest, RowsSurviveAReopenWithEveryField) {
   web.breaker = "five starts failed";
   web.breaker_since = At(3000);
   web.leaving = R"({"gateways":[]})";
+  web.target = {.provider = "http", .place = "http://m/web", .identity = ~uint64_t{0}};
+  web.size = {.capacity = 7, .asked = 6};
+  web.contested = true;
   InstanceRow draining = Instance("web", "i-2");
   draining.protected_until = At(5000);
   draining.protect_reason = "a debugger is on it";
@@ -78,6 +81,9 @@ TEST_F(StoreTest, RowsSurviveAReopenWithEveryField) {
   EXPECT_EQ(read.pause_reason, web.pause_reason);
   EXPECT_EQ(read.policy_state, web.policy_state);
   EXPECT_EQ(read.history, web.history);
+  EXPECT_EQ(read.target, web.target);
+  EXPECT_EQ(read.size, web.size);
+  EXPECT_TRUE(read.contested);
   EXPECT_EQ(read.breaker, web.breaker);
   EXPECT_EQ(read.breaker_since, web.breaker_since);
   EXPECT_EQ(read.leaving, web.leaving);

@@ -106,6 +106,12 @@ class FakeUnitBus final : public UnitBus {
     systemd_.Answer(std::move(done), Ok{});
   }
 
+  void ReadUsage(const std::string& unit, std::function<void(Result<UnitUsage>)> done) override {
+    Result<UnitUsage> answer = systemd_.usages[unit];
+    if (const auto refusal = systemd_.Refusal("usage")) answer = *refusal;
+    systemd_.loop_.Post([done = std::move(done), answer = std::move(answer)] { done(answer); });
+  }
+
   void ReadEnd(const std::string& unit, std::function<void(Result<UnitEnd>)> done) override {
     ++systemd_.reads;
     EventLoop::Task answering = [done = std::move(done), end = systemd_.ends_[unit]] { done(end); };

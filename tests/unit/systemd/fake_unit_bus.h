@@ -45,12 +45,13 @@ class FakeSystemd {
 
   std::vector<std::string> history;      // all that was asked but lists
   std::map<std::string, Error> answers;  // by verb ("start"): what is answered instead
-  int lists = 0;                         // that were asked for
-  int reads = 0;                         // of ends
-  bool holds_ends = false;               // answers to those wait
-  bool holds_starts = false;             // starts are taken, and nothing follows
-  bool drops_starts = false;             // starts have their effect, and the answer is lost
-  bool ignores_sigterm = false;          // a stop leaves units deactivating
+  std::map<std::string, UnitUsage> usages;
+  int lists = 0;                 // that were asked for
+  int reads = 0;                 // of ends
+  bool holds_ends = false;       // answers to those wait
+  bool holds_starts = false;     // starts are taken, and nothing follows
+  bool drops_starts = false;     // starts have their effect, and the answer is lost
+  bool ignores_sigterm = false;  // a stop leaves units deactivating
 
  private:
   friend class FakeUnitBus;

@@ -288,6 +288,28 @@ TEST_F(SystemdProviderTest, UnitsOfAnEscapedNameAreFound) {
   ASSERT_TRUE(Await("a", InstanceState::kGone));
 }
 
+TEST_F(SystemdProviderTest, TellsWhatUnitsUseWhereTheManagerCountsIt) {
+  EXPECT_TRUE(Usage().empty());
+  Observe();
+  Launch({"a", "b", "c"});
+  ASSERT_TRUE(Await("c", InstanceState::kReady));
+  systemd_.usages[Unit(0)] = {.cpu_seconds = 1.5, .memory_bytes = 4096};
+  systemd_.usages[Unit(1)] = {};  // not counted there
+  systemd_.usages[Unit(2)] = {.cpu_seconds = 3, .memory_bytes = {}};
+  const std::vector<InstanceUsage> usage = Usage();
+  ASSERT_EQ(usage.size(), 2u);
+  EXPECT_EQ(usage[0].service, "web");
+  EXPECT_EQ(usage[0].instance, "a");
+  EXPECT_EQ(usage[0].endpoint, "127.0.0.1:" + std::to_string(first_));
+  EXPECT_EQ(usage[0].cpu_seconds, 1.5);
+  EXPECT_EQ(usage[0].memory_bytes, 4096);
+  EXPECT_EQ(usage[1].instance, "c");
+  EXPECT_EQ(usage[1].cpu_seconds, 3);
+  EXPECT_FALSE(usage[1].memory_bytes);
+  systemd_.answers["usage"] = {ErrorKind::kUnavailable, "no"};
+  EXPECT_TRUE(Usage().empty());
+}
+
 TEST_F(SystemdProviderTest, ATornRecordIsNone) {
   std::filesystem::create_directories(folder_ + "/web");
   FILE* const file = std::fopen((folder_ + "/web/a").c_str(), "w");

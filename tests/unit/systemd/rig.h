@@ -84,6 +84,13 @@ class SystemdRig : public testing::Test {
     return holds();
   }
 
+  std::vector<InstanceUsage> Usage() {
+    std::optional<std::vector<InstanceUsage>> read;
+    provider_->ReadUsage([&](std::vector<InstanceUsage> usage) { read = std::move(usage); });
+    EXPECT_TRUE(Until([&] { return read.has_value(); }));
+    return *read;
+  }
+
   Observation Observe() {
     std::optional<Observation> seen;
     provider_->Observe({Ref()}, [&](Result<std::vector<Observation>> answer) {

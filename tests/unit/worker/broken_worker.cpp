@@ -1,4 +1,5 @@
-// A policy worker that answers every request with a state of 20,000 bytes.
+// A policy worker that answers every request with a state of 20,000 bytes, and every trial with how
+// many there have been.
 #include <unistd.h>
 
 #include <string>
@@ -23,8 +24,13 @@ std::string Answer(FrameReader& in, FrameKind kind) {
   FrameWriter out(frame);
   out.Begin(kind);
   WireRequest request;
+  static int trials = 0;
   while (!in.Done() && in.ok()) {
     GetRequest(in, request);
+    if (kind == FrameKind::kVerdicts) {
+      PutVerdict(out, {.kind = TrialVerdict::Kind::kDoubt, .text = std::to_string(++trials)});
+      continue;
+    }
     PutEvaluation(out, {.proposal = {.capacity = 9}, .state = std::string(20'000, 'x')});
   }
   out.Finish();
@@ -41,6 +47,7 @@ void Serve() {
     const auto kind = static_cast<FrameKind>(in.Get<uint8_t>());
     std::string answer;
     if (kind == FrameKind::kBatch) answer = Answer(in, FrameKind::kAnswers);
+    if (kind == FrameKind::kTrials) answer = Answer(in, FrameKind::kVerdicts);
     if (kind == FrameKind::kConfigure) {
       FrameReader nothing{std::string_view()};
       answer = Answer(nothing, FrameKind::kReady);

@@ -82,6 +82,21 @@ TEST(WireTest, EvaluationsComeBackWhole) {
   EXPECT_EQ(got.state, "");
 }
 
+TEST(WireTest, VerdictsComeBackWholeAndInALine) {
+  std::string bytes;
+  FrameWriter out(bytes);
+  PutVerdict(out, {.kind = TrialVerdict::Kind::kError, .text = "a.lua:3: no\nmore", .named = true});
+  PutVerdict(out, {.kind = TrialVerdict::Kind::kUntried, .text = ""});
+  FrameReader in(bytes);
+  const TrialVerdict got = GetVerdict(in);
+  EXPECT_EQ(got.kind, TrialVerdict::Kind::kError);
+  EXPECT_EQ(got.text, "a.lua:3: no more");
+  EXPECT_TRUE(got.named);
+  EXPECT_TRUE(in.ok());
+  GetVerdict(in);
+  EXPECT_FALSE(in.ok()) << "nobody answers what was not tried";
+}
+
 TEST(WireTest, EveryTruncationIsNoticed) {
   const std::string bytes = EncodedRequest(FullService());
   for (size_t length = 0; length < bytes.size(); ++length) {
