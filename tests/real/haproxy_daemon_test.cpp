@@ -27,9 +27,8 @@ constexpr int kFew = 2, kMany = 4;
 class HaproxyDaemon : public testing::Test {
  protected:
   void SetUp() override {
-    if (!std::filesystem::exists(HaproxyProcess::kProgram)) {
-      GTEST_SKIP() << "no haproxy: apt-get install haproxy";
-    }
+    const std::string missing = HaproxyProcess::WhatIsMissing();
+    if (!missing.empty()) GTEST_SKIP() << missing;
     haproxy_.emplace();
     ASSERT_TRUE(haproxy_->Start()) << haproxy_->Log();
   }

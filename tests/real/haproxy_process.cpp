@@ -5,12 +5,14 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cstdio>
 #include <cstdlib>
 #include <fstream>
 #include <sstream>
 
 #include "tests/real/http_probe.h"
+#include "tests/real/parts.h"
 #include "tests/signal_one.h"
 
 namespace autoscale {
@@ -26,6 +28,23 @@ void Replace(std::string& text, const std::string& from, const std::string& to) 
   text.replace(at, from.size(), to);
 }
 
+// The folder below which usr/sbin/haproxy is.
+std::optional<std::filesystem::path> HaproxyRoot() {
+  if (const auto parts = PartsRoot("haproxy/usr/sbin/haproxy")) return *parts / "haproxy";
+  return PartsRoot("usr/sbin/haproxy");
+}
+
+// Where Debian's packages below the root have their libraries.
+std::string LibraryPath(const std::filesystem::path& root) {
+  std::string path;
+  for (const auto& entry : std::filesystem::directory_iterator(root / "usr/lib")) {
+    const std::string triplet = entry.path().filename();
+    if (!triplet.ends_with("-linux-gnu")) continue;
+    path += (root / "usr/lib" / triplet).string() + ":" + (root / "lib" / triplet).string();
+  }
+  return path;
+}
+
 std::vector<std::string> SplitText(const std::string& text, char separator) {
   std::vector<std::string> parts;
   std::istringstream stream(text);
@@ -35,6 +54,20 @@ std::vector<std::string> SplitText(const std::string& text, char separator) {
 
 }  // namespace
 
+std::string HaproxyProcess::WhatIsMissing() {
+  return HaproxyRoot() ? "" : "no haproxy: deploy/fetch-parts.sh build/parts haproxy gets it";
+}
+
+std::vector<std::string> HaproxyProcess::Command(const std::vector<std::string>& arguments) {
+  const std::filesystem::path root = HaproxyRoot().value();
+  std::vector<std::string> command = {root / "usr/sbin/haproxy"};
+  if (root != "/") {
+    command = {"/usr/bin/env", "LD_LIBRARY_PATH=" + LibraryPath(root), command.front()};
+  }
+  command.insert(command.end(), arguments.begin(), arguments.end());
+  return command;
+}
+
 HaproxyProcess::HaproxyProcess(const std::string& extra) : port_(FreePort()) {
   std::string folder = std::filesystem::temp_directory_path() / "haproxy-test-XXXXXX";
   if (mkdtemp(folder.data()) == nullptr) std::abort();
@@ -42,6 +75,7 @@ HaproxyProcess::HaproxyProcess(const std::string& extra) : port_(FreePort()) {
   std::string text = ReadWhole(std::filesystem::path(AUTOSCALE_SOURCE_DIR) /
                                "gateways/haproxy/haproxy.cfg.example");
   Replace(text, "/run/haproxy/admin.sock", socket());
+  Replace(text, "group autoscaled ", "");  // there may be none here
   Replace(text, "bind :80", "bind 127.0.0.1:" + std::to_string(port_));
   Replace(text, "\ndefaults",
           "  stats socket " + operator_socket() + " level operator\n\ndefaults");
@@ -56,7 +90,7 @@ HaproxyProcess::~HaproxyProcess() {
 
 bool HaproxyProcess::Start() {
   // -W: a master that reloads by SIGUSR2, as Debian's unit does; -db: in the foreground.
-  process_.emplace(std::vector<std::string>{kProgram, "-W", "-db", "-f", file()},
+  process_.emplace(Command({"-W", "-db", "-f", file()}),
                    folder_ / ("output-" + std::to_string(++starts_)));
   return Eventually([this] {
            return process_->Wait(std::chrono::seconds(0)) ||
@@ -85,7 +119,6 @@ void HaproxyProcess::Crash() {
 }
 
 bool HaproxyProcess::Reload() {
-  const std::vector<pid_t> before = Workers();
   const auto pid_of_answer = [this] {
     for (const std::string& line : SplitText(Ask("show info"), '\n')) {
       if (line.starts_with("Pid: ")) return std::atoi(line.c_str() + 5);
@@ -93,11 +126,22 @@ bool HaproxyProcess::Reload() {
     return 0;
   };
   const int old = pid_of_answer();
-  process_->Signal(SIGUSR2);
-  return Eventually([&] {
+  // For a moment either may answer, until the old one says that it listens no more.
+  const auto reloaded = [&] {
     const int now = pid_of_answer();
-    return now != 0 && now != old;
-  });
+    if (now == 0 || now == old) return false;
+    const std::vector<std::string> lines = SplitText(Log(), '\n');
+    return std::any_of(lines.begin(), lines.end(), [old](const std::string& line) {
+      return line.find("(" + std::to_string(old) + ")") != std::string::npos &&
+             line.find("Proxy checkout stopped") != std::string::npos;
+    });
+  };
+  // A master that has only just started leaves a signal lying, now and then, until another comes.
+  for (int tries = 0; tries < 10; ++tries) {
+    process_->Signal(SIGUSR2);
+    if (Eventually(reloaded, std::chrono::seconds(3 * kSlower))) return true;
+  }
+  return false;
 }
 
 void HaproxyProcess::Configure(const std::string& from, const std::string& to) {
@@ -107,7 +151,7 @@ void HaproxyProcess::Configure(const std::string& from, const std::string& to) {
 }
 
 std::pair<int, std::string> HaproxyProcess::Check() const {
-  Child check({kProgram, "-c", "-f", file()}, folder_ / "check");
+  Child check(Command({"-c", "-f", file()}), folder_ / "check");
   const int code = check.Wait().value_or(-1);
   return {code, check.Output() + check.Errors()};
 }

@@ -15,7 +15,8 @@ namespace autoscale {
 
 class HaproxyProcess {
  public:
-  static constexpr const char* kProgram = "/usr/sbin/haproxy";
+  // Why it cannot be started here; empty: it can.
+  static std::string WhatIsMissing();
 
   // Writes the configuration; Start starts. More of the configuration, e.g. backends, in `extra`.
   explicit HaproxyProcess(const std::string& extra = {});
@@ -54,6 +55,8 @@ class HaproxyProcess {
 
  private:
   [[nodiscard]] std::filesystem::path file() const { return folder_ / "haproxy.cfg"; }
+  // The command that runs it, with its arguments.
+  [[nodiscard]] static std::vector<std::string> Command(const std::vector<std::string>& arguments);
 
   std::filesystem::path folder_;
   int port_;

@@ -55,9 +55,8 @@ class HaproxyTest : public testing::Test {
         twin_(FreePort()),
         stats_(FreePort()) {}
   void SetUp() override {
-    if (!std::filesystem::exists(HaproxyProcess::kProgram)) {
-      GTEST_SKIP() << "no haproxy: apt-get install haproxy";
-    }
+    const std::string missing = HaproxyProcess::WhatIsMissing();
+    if (!missing.empty()) GTEST_SKIP() << missing;
     const auto pair = [](const std::string& front, const std::string& back, int port) {
       return "\nfrontend " + front + "\n  bind 127.0.0.1:" + std::to_string(port) +
              "\n  default_backend " + back + "\nbackend " + back + "\n";
