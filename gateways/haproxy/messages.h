@@ -19,12 +19,12 @@ struct BackendServer {
   std::string host;  // an IP address as HAProxy writes it
   int port = 0;
   int weight = 0;
-  uint32_t admin = 0;  // bits of srv_admin_state; 0: it takes requests
+  uint32_t admin = 0;  // bits of srv_admin_state
 };
-// Bits of srv_admin_state (HAProxy's management guide, "show servers state").
-constexpr uint32_t kForcedMaint = 0x01;
-constexpr uint32_t kAnyMaint = 0x01 | 0x02 | 0x04 | 0x20;
-constexpr uint32_t kAnyDrain = 0x08 | 0x10;
+// Bits of srv_admin_state (HAProxy's management guide, "show servers state"). 0x04 only says that
+// the configuration began with maintenance.
+constexpr uint32_t kMaint = 0x01 | 0x02 | 0x20;
+constexpr uint32_t kDrain = 0x08 | 0x10;
 
 struct Backend {
   std::string name;

@@ -62,8 +62,10 @@ bool IsAt(const BackendServer& server, const ServerAddress& address) {
   return server.host == address.host && server.port == address.port;
 }
 
-// Neither a draining server nor one in maintenance is chosen.
-bool IsChosen(const BackendServer& server) { return (server.admin & (kAnyDrain | kAnyMaint)) == 0; }
+// One that drains, as HAProxy calls it, still gets the requests of clients that stick to it: only
+// one in maintenance gets none. What it has goes on in both.
+bool IsOut(const BackendServer& server) { return (server.admin & kMaint) != 0; }
+bool IsReady(const BackendServer& server) { return (server.admin & (kMaint | kDrain)) == 0; }
 
 void RaiseServer(const std::string& path, const Wanted& wanted, const BackendServer& server,
                  std::vector<std::string>& commands) {
@@ -74,7 +76,7 @@ void RaiseServer(const std::string& path, const Wanted& wanted, const BackendSer
   if (server.weight != wanted.endpoint->weight) {
     commands.push_back("set server " + path + " weight " + std::to_string(wanted.endpoint->weight));
   }
-  if (server.admin != 0) commands.push_back("set server " + path + " state ready");
+  if (!IsReady(server)) commands.push_back("set server " + path + " state ready");
 }
 
 }  // namespace
@@ -144,13 +146,13 @@ BackendPlan PlanBackend(const UpstreamList& list, const Backend& backend) {
   for (const BackendServer& server : backend.servers) taken.insert(server.id);
   const std::string folder = backend.name + "/";
   BackendPlan plan;
-  std::vector<std::string> raises, drains;
+  std::vector<std::string> raises;
   for (const auto& [name, each] : wanted) {
     const auto found = ours.find(name);
     if (!Serves(*each.endpoint)) {
       // One that is not there needs no draining: this process never sent it anything.
-      if (found != ours.end() && IsChosen(*found->second)) {
-        drains.push_back("set server " + folder + name + " state drain");
+      if (found != ours.end() && !IsOut(*found->second)) {
+        plan.down.push_back("set server " + folder + name + " state maint");
       }
     } else if (found == ours.end()) {
       plan.up.push_back("add server " + folder + name + " " + ToText(each.address) + " weight " +
@@ -162,12 +164,9 @@ BackendPlan PlanBackend(const UpstreamList& list, const Backend& backend) {
     }
   }
   plan.up.insert(plan.up.end(), raises.begin(), raises.end());
-  plan.down = std::move(drains);
   for (const auto& [name, server] : ours) {
     if (wanted.contains(name)) continue;
-    if ((server->admin & kForcedMaint) == 0) {
-      plan.down.push_back("set server " + folder + name + " state maint");
-    }
+    if (!IsOut(*server)) plan.down.push_back("set server " + folder + name + " state maint");
     plan.down.push_back("del server " + folder + name);
   }
   return plan;
@@ -179,7 +178,7 @@ std::string Difference(const UpstreamList& list, const Backend& backend) {
   for (const auto& [name, each] : wanted) {
     const auto found = ours.find(name);
     if (!Serves(*each.endpoint)) {
-      if (found != ours.end() && IsChosen(*found->second)) return name + " is not draining";
+      if (found != ours.end() && !IsOut(*found->second)) return name + " is not draining";
       continue;
     }
     if (found == ours.end()) return name + " is missing";
@@ -188,10 +187,10 @@ std::string Difference(const UpstreamList& list, const Backend& backend) {
     if (server.weight != each.endpoint->weight) {
       return name + " has the weight " + std::to_string(server.weight);
     }
-    if (server.admin != 0) return name + " is not ready";
+    if (!IsReady(server)) return name + " is not ready";
   }
   for (const auto& [name, server] : ours) {
-    if (!wanted.contains(name) && IsChosen(*server)) return name + " is still there";
+    if (!wanted.contains(name) && !IsOut(*server)) return name + " is still there";
   }
   return {};
 }
@@ -200,7 +199,7 @@ std::vector<std::string> Leftovers(const UpstreamList& list, const Backend& back
   const auto wanted = ByName(list);
   std::vector<std::string> names;
   for (const BackendServer& server : backend.servers) {
-    if (IsOurs(server) && (server.admin & kForcedMaint) != 0 && !wanted.contains(server.name)) {
+    if (IsOurs(server) && IsOut(server) && !wanted.contains(server.name)) {
       names.push_back(server.name);
     }
   }

@@ -53,6 +53,7 @@ class HaproxyTest : public testing::Test {
         random_(FreePort()),
         hash_(FreePort()),
         twin_(FreePort()),
+        sticky_(FreePort()),
         stats_(FreePort()) {}
   void SetUp() override {
     const std::string missing = HaproxyProcess::WhatIsMissing();
@@ -65,6 +66,8 @@ class HaproxyTest : public testing::Test {
                      pair("f-random", "random", random_) + "  balance random\n" +
                      pair("f-hash", "hash", hash_) + "  balance uri\n  hash-type consistent\n" +
                      pair("twin", "twin", twin_) + "  balance roundrobin\n" +
+                     pair("f-sticky", "sticky", sticky_) +
+                     "  balance leastconn\n  stick-table type ip size 1k\n  stick on src\n" +
                      "backend map\n  balance source\nglobal\n  stats socket ipv4@127.0.0.1:" +
                      std::to_string(stats_) + " level admin\n");
     ASSERT_TRUE(haproxy_->Start()) << haproxy_->Log();
@@ -121,7 +124,7 @@ class HaproxyTest : public testing::Test {
     return places;
   }
 
-  int robin_, random_, hash_, twin_, stats_;  // ports
+  int robin_, random_, hash_, twin_, sticky_, stats_;  // ports
   std::optional<HaproxyProcess> haproxy_;
   HaproxyOptions options_;
   std::unique_ptr<GatewayOnLoop> gateway_;
@@ -177,6 +180,21 @@ TEST_F(HaproxyTest, AHashKeepsItsPlacesOverAReloadAndWhenOneComes) {
   EXPECT_EQ(elsewhere, 0) << "only the new one takes over";
 }
 
+TEST_F(HaproxyTest, AStateFileBringsBackNoneAndDoesNoHarm) {
+  NamedBackend a("a");
+  const std::string file = haproxy_->folder() / "state";
+  haproxy_->Configure("\ndefaults", "  server-state-file " + file + "\n\ndefaults");
+  haproxy_->Configure("balance leastconn",
+                      "balance leastconn\n  load-server-state-from-file global");
+  Push({Serving(a, 30)});
+  std::ofstream(file) << haproxy_->Ask("show servers state");
+  ASSERT_TRUE(haproxy_->Reload());
+  EXPECT_EQ(haproxy_->Servers(), (std::map<std::string, std::string>{{"wait", "ready 1"}}));
+  Push({Serving(a, 40)});
+  EXPECT_EQ(haproxy_->Servers().at(a.server_name()), "ready 40");
+  EXPECT_EQ(AskAt(haproxy_->port(), 3), (Answers{{"a", 3}}));
+}
+
 TEST_F(HaproxyTest, DrainsByRequestsNotByConnections) {
   NamedBackend stays("stays"), leaves("leaves");
   Push({Serving(leaves)});
@@ -195,6 +213,17 @@ TEST_F(HaproxyTest, DrainsByRequestsNotByConnections) {
   EXPECT_TRUE(Eventually([&] { return InFlight(leaves) == 0; }));
   Push({Serving(stays), Serving(leaves)});
   EXPECT_EQ(haproxy_->Servers().at(leaves.server_name()), "ready 100") << "and is taken back";
+}
+
+// What HAProxy calls drain would keep them, and the drain would never end.
+TEST_F(HaproxyTest, OneThatDrainsLosesTheClientsThatStickToIt) {
+  NamedBackend stays("stays"), leaves("leaves");
+  Push({Serving(leaves)}, "sticky");
+  EXPECT_EQ(AskAt(sticky_, 2), (Answers{{"leaves", 2}}));
+  Push({Serving(stays), Serving(leaves)}, "sticky");
+  EXPECT_EQ(AskAt(sticky_, 10), (Answers{{"leaves", 10}})) << "else this shows nothing";
+  Push({Serving(stays), Draining(leaves)}, "sticky");
+  EXPECT_EQ(AskAt(sticky_, 10), (Answers{{"stays", 10}}));
 }
 
 TEST_F(HaproxyTest, OneThatIsRemovedFinishesItsRequestsAndIsDeletedLater) {

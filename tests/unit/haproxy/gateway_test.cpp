@@ -86,13 +86,12 @@ TEST_F(HaproxyGatewayTest, MakesTheBackendTheList) {
   haproxy_.ClearHistory();
   MustPush({Serving("10.0.0.5:1", 60), Draining("10.0.0.5:2")});
   EXPECT_EQ(haproxy_.history(), (Texts{"set server web/autoscaled-10.0.0.5:1 weight 60",
-                                       "set server web/autoscaled-10.0.0.5:2 state drain"}));
+                                       "set server web/autoscaled-10.0.0.5:2 state maint"}));
   EXPECT_EQ(Inspect().version, (ListVersion{3, 2}));
 
   haproxy_.ClearHistory();
   MustPush({Serving("10.0.0.5:1", 60)});
-  EXPECT_EQ(haproxy_.history(), (Texts{"set server web/autoscaled-10.0.0.5:2 state maint",
-                                       "del server web/autoscaled-10.0.0.5:2"}));
+  EXPECT_EQ(haproxy_.history(), Texts{"del server web/autoscaled-10.0.0.5:2"});
   EXPECT_EQ(haproxy_.Of("web").size(), 1u);
   EXPECT_EQ(Inspect().version, (ListVersion{3, 3}));
 
@@ -104,7 +103,7 @@ TEST_F(HaproxyGatewayTest, MakesTheBackendTheList) {
 TEST_F(HaproxyGatewayTest, TakesADrainingOneBack) {
   MustPush({Serving("10.0.0.5:1")});
   MustPush({Draining("10.0.0.5:1")});
-  EXPECT_EQ(haproxy_.Of("web").at(kA).admin, 8);
+  EXPECT_EQ(haproxy_.Of("web").at(kA).admin, 1);
   MustPush({Serving("10.0.0.5:1")});
   EXPECT_EQ(haproxy_.Of("web").at(kA).admin, 0);
 }
@@ -209,7 +208,7 @@ TEST_F(HaproxyGatewayTest, APushCutOffAnywhereIsTakenUp) {
     MustPush(next);
     EXPECT_EQ(haproxy_.Of("web").size(), 4u);
     EXPECT_EQ(haproxy_.Of("web").at(kA).weight, 50);
-    EXPECT_EQ(haproxy_.Of("web").at(kB).admin, 8);
+    EXPECT_EQ(haproxy_.Of("web").at(kB).admin, 1);
     MustPush({Serving("10.0.0.5:1")});
   }
 }
@@ -227,7 +226,7 @@ TEST_F(HaproxyGatewayTest, TakesNothingAwayBeforeTheNewOnesAreThere) {
 
 TEST_F(HaproxyGatewayTest, TellsWhatHaproxyDidNotDo) {
   MustPush({Serving("10.0.0.5:1"), Serving("10.0.0.5:2")});
-  haproxy_.Refuse("set server web/autoscaled-10.0.0.5:2 state drain", "Not today.");
+  haproxy_.Refuse("set server web/autoscaled-10.0.0.5:2 state maint", "Not today.");
   const Status status = Push({Serving("10.0.0.5:1"), Draining("10.0.0.5:2")});
   ASSERT_FALSE(status.ok());
   EXPECT_EQ(status.error().message, Told("push of web: HAProxy says 'Not today.'"));

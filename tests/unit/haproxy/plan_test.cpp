@@ -63,7 +63,7 @@ TEST(HaproxyPlan, RefusesListsThatHaproxyCouldNotHold) {
 TEST(HaproxyPlan, AddsFirstThenRaisesThenDrainsThenRemoves) {
   const BackendPlan plan = PlanBackend(List({Serving("10.0.0.5:1", 30), Serving("10.0.0.5:2", 50),
                                              Draining("10.0.0.5:3"), Serving("10.0.0.5:5")}),
-                                       With({Server(2), Server(3), Server(4), Server(5, 8)}));
+                                       With({Server(2), Server(3, 8), Server(4), Server(5, 8)}));
   ASSERT_EQ(plan.up.size(), 4u);
   EXPECT_TRUE(
       plan.up[0].starts_with("add server web/autoscaled-10.0.0.5:1 10.0.0.5:1 weight 30 id "))
@@ -71,7 +71,7 @@ TEST(HaproxyPlan, AddsFirstThenRaisesThenDrainsThenRemoves) {
   EXPECT_EQ(plan.up[1], "set server web/autoscaled-10.0.0.5:1 state ready");
   EXPECT_EQ(plan.up[2], "set server web/autoscaled-10.0.0.5:2 weight 50");
   EXPECT_EQ(plan.up[3], "set server web/autoscaled-10.0.0.5:5 state ready");
-  EXPECT_EQ(plan.down, (Texts{"set server web/autoscaled-10.0.0.5:3 state drain",
+  EXPECT_EQ(plan.down, (Texts{"set server web/autoscaled-10.0.0.5:3 state maint",
                               "set server web/autoscaled-10.0.0.5:4 state maint",
                               "del server web/autoscaled-10.0.0.5:4"}));
 }
@@ -86,7 +86,7 @@ TEST(HaproxyPlan, WritesIPv6InBrackets) {
 TEST(HaproxyPlan, TakesUpWhatWasHalfDone) {
   // Added, but not ready; another in maintenance, but not deleted; one drained already.
   const BackendPlan plan = PlanBackend(List({Serving("10.0.0.5:1", 40), Draining("10.0.0.5:3")}),
-                                       With({Server(1, 1, 30), Server(2, 1), Server(3, 8)}));
+                                       With({Server(1, 1, 30), Server(2, 1), Server(3, 1)}));
   EXPECT_EQ(plan.up, (Texts{"set server web/autoscaled-10.0.0.5:1 weight 40",
                             "set server web/autoscaled-10.0.0.5:1 state ready"}));
   EXPECT_EQ(plan.down, Texts{"del server web/autoscaled-10.0.0.5:2"});
@@ -94,7 +94,7 @@ TEST(HaproxyPlan, TakesUpWhatWasHalfDone) {
 
 TEST(HaproxyPlan, DoesNothingWhereAllIsAsItShouldBe) {
   const UpstreamList list = List({Serving("10.0.0.5:1"), Draining("10.0.0.5:2")});
-  const Backend backend = With({Server(1), Server(2, 8)});
+  const Backend backend = With({Server(1), Server(2, 1)});
   const BackendPlan plan = PlanBackend(list, backend);
   EXPECT_TRUE(plan.up.empty() && plan.down.empty());
   EXPECT_EQ(Difference(list, backend), "");
@@ -152,10 +152,15 @@ TEST(HaproxyDifference, NamesWhatIsWrong) {
   EXPECT_EQ(of({}), "autoscaled-10.0.0.5:1 is missing");
   EXPECT_EQ(of({Server(1, 0, 31)}), "autoscaled-10.0.0.5:1 has the weight 31");
   EXPECT_EQ(of({Server(1, 1, 30)}), "autoscaled-10.0.0.5:1 is not ready");
+  EXPECT_EQ(of({Server(1, 8, 30)}), "autoscaled-10.0.0.5:1 is not ready");
   EXPECT_EQ(of({Server(1, 0, 30), Server(2)}), "autoscaled-10.0.0.5:2 is not draining");
+  // Clients that stick to it would still get it.
+  EXPECT_EQ(of({Server(1, 0, 30), Server(2, 8)}), "autoscaled-10.0.0.5:2 is not draining");
   EXPECT_EQ(of({Server(1, 0, 30), Server(3)}), "autoscaled-10.0.0.5:3 is still there");
   // In maintenance a server takes nothing, deleted or not.
   EXPECT_EQ(of({Server(1, 0, 30), Server(2, 1), Server(3, 1)}), "");
+  // "disabled" in haproxy.cfg leaves a mark, which changes nothing.
+  EXPECT_EQ(of({Server(1, 4, 30), Server(2, 5)}), "");
 }
 
 TEST(HaproxyLeftovers, AreOursInMaintenanceAndNotListed) {
