@@ -12,8 +12,8 @@ namespace autoscale {
 namespace {
 
 using haproxy::Backend;
-using haproxy::Look;
-using Loads = std::map<std::string, int>;
+using haproxy::Loads;
+using Look = std::vector<Backend>;
 
 class HaproxyGateway : public Gateway {
  public:
@@ -42,14 +42,14 @@ class HaproxyGateway : public Gateway {
     LookAt(upstreams, [this, fail, done = std::move(done)](Result<Look> look) {
       if (!look) return fail(std::move(look).error());
       auto kept = std::make_shared<const Look>(std::move(look).value());
-      api_.Ask(haproxy::LoadCommands(kept->backends), {},
+      api_.Ask(haproxy::LoadCommands(*kept), std::string(haproxy::kInfoCommand),
                [this, fail, done, kept](Result<std::string> answer) {
                  if (!answer) return fail(std::move(answer).error());
                  Result<Loads> loads = haproxy::ParseLoads(*answer);
                  if (!loads) return fail(std::move(loads).error());
                  std::vector<UpstreamStatus> statuses;
-                 for (const Backend& backend : kept->backends) {
-                   statuses.push_back(StatusOf(backend, *loads, kept->uptime));
+                 for (const Backend& backend : *kept) {
+                   statuses.push_back(StatusOf(backend, *loads));
                    Sweep(backend, *loads);
                  }
                  done(std::move(statuses));
@@ -97,7 +97,7 @@ class HaproxyGateway : public Gateway {
   void LookForPush(const PushPtr& push, std::function<void(const Backend&)> next) {
     LookAt({push->list.upstream}, [this, push, next = std::move(next)](Result<Look> look) {
       if (!look) return End(push, std::move(look).error());
-      const Backend& backend = look->backends.front();
+      const Backend& backend = look->front();
       if (!backend.known) return End(push, haproxy::NoSuchBackend(backend.name));
       next(backend);
     });
@@ -171,7 +171,7 @@ class HaproxyGateway : public Gateway {
 
   // HAProxy keeps no version: a backend that is the list published last has its version, any other
   // has none. See docs/decisions/0016.
-  UpstreamStatus StatusOf(const Backend& backend, const Loads& loads, Millis uptime) const {
+  UpstreamStatus StatusOf(const Backend& backend, const Loads& loads) const {
     UpstreamStatus status{.upstream = backend.name, .version = {}, .endpoints = {}};
     const auto found = published_.find(backend.name);
     const UpstreamList* list = found == published_.end() ? nullptr : &found->second;
@@ -187,7 +187,7 @@ class HaproxyGateway : public Gateway {
       const auto counted = in_flight.extract(name);
       int count = counted.empty() ? 0 : counted.mapped();
       // A process that is younger may have a predecessor, whose requests nobody counts.
-      if (endpoint.state == Endpoint::State::kDraining && uptime < options_->reload_grace) {
+      if (endpoint.state == Endpoint::State::kDraining && loads.uptime < options_->reload_grace) {
         count = std::max(count, 1);
       }
       status.endpoints.push_back({.address = endpoint.address, .in_flight = count});
@@ -202,8 +202,8 @@ class HaproxyGateway : public Gateway {
   }
 
   static int LoadOf(const Backend& backend, const std::string& server, const Loads& loads) {
-    const auto found = loads.find(backend.name + "/" + server);
-    return found == loads.end() ? 0 : found->second;
+    const auto found = loads.in_flight.find(backend.name + "/" + server);
+    return found == loads.in_flight.end() ? 0 : found->second;
   }
 
   // Deletes what a push had to leave in maintenance, once it has no requests any more. HAProxy

@@ -115,10 +115,11 @@ Status TakeServers(std::string_view& text, Backend& backend) {
   return NotOurAnswer("it is cut off");
 }
 
+constexpr std::string_view kInfo = "Name: ";  // how the answer to `show info` begins
+
 // Reads the answer to `show info`, down to the empty line that ends it.
 Result<Millis> TakeUptime(std::string_view& text) {
   constexpr std::string_view kUptime = "Uptime_sec: ";
-  if (!text.starts_with("Name: ")) return NotOurAnswer("it says " + Quoted(text.substr(0, kShown)));
   std::optional<int> uptime;
   while (!text.empty()) {
     const std::string_view line = TakeLine(text);
@@ -135,17 +136,16 @@ constexpr std::array<std::string_view, 4> kLoadColumns = {"pxname", "svname", "q
 }  // namespace
 
 std::vector<std::string> LookCommands(const std::vector<std::string>& backends) {
-  std::vector<std::string> commands = {"show info"};
+  std::vector<std::string> commands;
   for (const std::string& backend : backends) commands.push_back("show servers state " + backend);
   return commands;
 }
 
-Result<Look> ParseLook(std::string_view text, const std::vector<std::string>& backends) {
-  Result<Millis> uptime = TakeUptime(text);
-  if (!uptime) return std::move(uptime).error();
-  Look look{.uptime = *uptime, .backends = {}};
+Result<std::vector<Backend>> ParseLook(std::string_view text,
+                                       const std::vector<std::string>& backends) {
+  std::vector<Backend> look;
   for (const std::string& name : backends) {
-    Backend& backend = look.backends.emplace_back();
+    Backend& backend = look.emplace_back();
     backend.name = name;
     Status taken = TakeServers(text, backend);
     if (!taken) return std::move(taken).error();
@@ -163,11 +163,18 @@ std::vector<std::string> LoadCommands(const std::vector<Backend>& backends) {
   return commands;
 }
 
-Result<std::map<std::string, int>> ParseLoads(std::string_view text) {
-  std::map<std::string, int> loads;
+Result<Loads> ParseLoads(std::string_view text) {
+  Loads loads{.in_flight = {}, .uptime = Millis::max()};
   std::optional<std::array<size_t, kLoadColumns.size()>> at;
-  bool ended = true;
+  bool ended = false;
   while (!text.empty()) {
+    if (text.starts_with(kInfo)) {
+      Result<Millis> uptime = TakeUptime(text);
+      if (!uptime) return std::move(uptime).error();
+      loads.uptime = std::min(loads.uptime, *uptime);
+      ended = true;
+      continue;
+    }
     const std::string_view line = TakeLine(text);
     ended = line.empty();
     if (ended) continue;
@@ -185,9 +192,10 @@ Result<std::map<std::string, int>> ParseLoads(std::string_view text) {
     if (!queued || !served || *served > std::numeric_limits<int>::max() - *queued) {
       return NotOurAnswer("it says " + Quoted(line));
     }
-    loads[std::string(fields[(*at)[0]]) + "/" + std::string(fields[(*at)[1]])] = *queued + *served;
+    loads.in_flight[std::string(fields[(*at)[0]]) + "/" + std::string(fields[(*at)[1]])] =
+        *queued + *served;
   }
-  if (!ended) return NotOurAnswer("it is cut off");
+  if (!ended || loads.uptime == Millis::max()) return NotOurAnswer("it is cut off");
   return loads;
 }
 

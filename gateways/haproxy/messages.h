@@ -33,19 +33,21 @@ struct Backend {
   std::vector<BackendServer> servers;  // ours and others'
 };
 
-struct Look {
-  Millis uptime{0};  // of the process that answered
-  std::vector<Backend> backends;
-};
-
 // The commands for a look at these backends, and what the answer to them says, in their order.
 // kUnavailable: it is not such an answer, or not the whole of it.
 std::vector<std::string> LookCommands(const std::vector<std::string>& backends);
-Result<Look> ParseLook(std::string_view text, const std::vector<std::string>& backends);
+Result<std::vector<Backend>> ParseLook(std::string_view text,
+                                       const std::vector<std::string>& backends);
 
-// The same for requests in flight, those waiting for a server included: backend/server -> count.
+struct Loads {
+  std::map<std::string, int> in_flight;  // by backend/server; those waiting for it included
+  Millis uptime{0};                      // of the process that counts them; the least of several
+};
+// The same for requests in flight. The uptime is asked for on each connection, kInfoCommand: during
+// a reload one may be answered by the old process and another by the new one, in any order.
+constexpr std::string_view kInfoCommand = "show info";
 std::vector<std::string> LoadCommands(const std::vector<Backend>& backends);
-Result<std::map<std::string, int>> ParseLoads(std::string_view text);
+Result<Loads> ParseLoads(std::string_view text);
 
 // What is asked for in front of commands that change something, so that complaints can be told.
 constexpr std::string_view kNumberSeverity = "set severity-output number";

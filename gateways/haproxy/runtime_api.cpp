@@ -57,6 +57,7 @@ std::deque<std::string> Lines(const std::vector<std::string>& commands, const st
       lines.back() += ";" + command;
     }
   }
+  if (lines.empty() && !first.empty()) lines.push_back(first);
   for (std::string& line : lines) line += "\n";
   return lines;
 }

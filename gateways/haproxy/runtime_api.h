@@ -34,9 +34,10 @@ class RuntimeApi {
   RuntimeApi& operator=(const RuntimeApi&) = delete;
 
   // Has HAProxy run the commands in their order and answers with all that it said, never before
-  // Ask has returned. `first` is a command that stands in front on each connection, for more than
-  // fits into one line takes several. kUnavailable: not reached, in time, as a whole; kForbidden:
-  // the socket's permissions do not let us in. Commands may have been run all the same.
+  // Ask has returned. `first` is a command that stands in front on each connection: what does not
+  // fit into one line takes several, and without commands it is asked alone. kUnavailable: not
+  // reached, in time, as a whole; commands may have been run all the same. kForbidden: the socket's
+  // permissions do not let us in.
   void Ask(std::vector<std::string> commands, std::string first, Done done);
 
  private:

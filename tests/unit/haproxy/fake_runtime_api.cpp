@@ -56,6 +56,11 @@ void FakeRuntimeApi::Forget() {
   for (auto& [name, servers] : backends_) servers.clear();
 }
 
+void FakeRuntimeApi::ReloadAt(const std::string& beginning) {
+  const std::lock_guard lock(mutex_);
+  reloads_at_ = beginning;
+}
+
 void FakeRuntimeApi::Put(const std::string& backend, const std::string& name, Server server) {
   const std::lock_guard lock(mutex_);
   backends_.at(backend)[name] = std::move(server);
@@ -138,6 +143,11 @@ void FakeRuntimeApi::Converse(int connection) {
 // False: it dies here.
 bool FakeRuntimeApi::Run(const std::string& command, bool& numbers, std::string& answer) {
   const std::lock_guard lock(mutex_);
+  if (!reloads_at_.empty() && command.starts_with(reloads_at_)) {
+    reloads_at_.clear();
+    uptime_ = 0;
+    for (auto& [name, servers] : backends_) servers.clear();
+  }
   if (command == "set severity-output number") {
     numbers = true;
     answer += "\n";

@@ -37,6 +37,8 @@ class FakeRuntimeApi {
   void SetUptime(int seconds) { uptime_ = seconds; }
   // As a reload: servers are gone.
   void Forget();
+  // As a reload just before the next command that begins so: servers are gone, the uptime is 0.
+  void ReloadAt(const std::string& beginning);
   // As if they were there already, by the configuration or by an earlier push.
   void Put(const std::string& backend, const std::string& name, Server server);
   void Load(const std::string& backend, const std::string& name, int served, int queued = 0);
@@ -66,6 +68,7 @@ class FakeRuntimeApi {
   std::map<std::string, Servers> backends_;
   std::map<std::string, std::string> refusals_;
   std::vector<std::string> history_;
+  std::string reloads_at_;
   int dies_after_ = -1;
   std::atomic<Mood> mood_ = Mood::kFine;
   std::atomic<int> uptime_{86'400};

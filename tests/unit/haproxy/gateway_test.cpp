@@ -145,6 +145,14 @@ TEST_F(HaproxyGatewayTest, CountsOneForAProcessThatAReloadMayHaveLeft) {
   EXPECT_EQ(InFlight(Inspect())["10.0.0.5:2"], 0);
 }
 
+TEST_F(HaproxyGatewayTest, AReloadBetweenTwoQuestionsIsSeen) {
+  MustPush({Serving("10.0.0.5:1"), Serving("10.0.0.5:2")});
+  haproxy_.Load("web", kB, 1);
+  MustPush({Serving("10.0.0.5:1"), Draining("10.0.0.5:2")});
+  haproxy_.ReloadAt("show info");
+  EXPECT_EQ(InFlight(Inspect())["10.0.0.5:2"], 1) << "the process before has it";
+}
+
 TEST_F(HaproxyGatewayTest, LeavesOthersServersAlone) {
   haproxy_.Put("web", "wait", {.id = 1, .host = "127.0.0.1", .port = 1, .admin = 0});
   haproxy_.Put("web", "down", {.id = 2, .host = "127.0.0.1", .port = 2, .admin = 1});

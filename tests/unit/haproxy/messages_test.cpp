@@ -15,12 +15,11 @@ const std::string kTwo = kColumns +
                          "3 web 600001 autoscaled-127.0.0.1:9001 127.0.0.1 2 0 100 1 5 - 9001 -\n"
                          "3 web 2 other fd00::1 2 8 7 1 5 - 80 -\n\n";
 
-TEST(HaproxyLook, ReadsServersAndUptime) {
-  const auto look = ParseLook(kInfo + kTwo, {"web"});
+TEST(HaproxyLook, ReadsServers) {
+  const auto look = ParseLook(kTwo, {"web"});
   ASSERT_TRUE(look.ok()) << look.error().message;
-  EXPECT_EQ(look->uptime, Millis(141'000));
-  ASSERT_EQ(look->backends.size(), 1u);
-  const Backend& web = look->backends[0];
+  ASSERT_EQ(look->size(), 1u);
+  const Backend& web = look->front();
   EXPECT_TRUE(web.known);
   EXPECT_EQ(web.id, 3u);
   ASSERT_EQ(web.servers.size(), 2u);
@@ -36,14 +35,14 @@ TEST(HaproxyLook, ReadsServersAndUptime) {
 
 TEST(HaproxyLook, TellsBackendsApartAndThoseThatAreNotThere) {
   const auto look =
-      ParseLook(kInfo + "Can't find backend.\n\n" + kTwo + kColumns + "\n", {"no", "web", "empty"});
+      ParseLook("Can't find backend.\n\n" + kTwo + kColumns + "\n", {"no", "web", "empty"});
   ASSERT_TRUE(look.ok()) << look.error().message;
-  ASSERT_EQ(look->backends.size(), 3u);
-  EXPECT_FALSE(look->backends[0].known);
-  EXPECT_EQ(look->backends[1].servers.size(), 2u);
-  EXPECT_TRUE(look->backends[2].known);
-  EXPECT_EQ(look->backends[2].id, 0u);
-  EXPECT_TRUE(look->backends[2].servers.empty());
+  ASSERT_EQ(look->size(), 3u);
+  EXPECT_FALSE((*look)[0].known);
+  EXPECT_EQ((*look)[1].servers.size(), 2u);
+  EXPECT_TRUE((*look)[2].known);
+  EXPECT_EQ((*look)[2].id, 0u);
+  EXPECT_TRUE((*look)[2].servers.empty());
 }
 
 TEST(HaproxyLook, RefusesEveryOtherAnswer) {
@@ -51,21 +50,17 @@ TEST(HaproxyLook, RefusesEveryOtherAnswer) {
       {"nothing", ""},
       {"another program", "SSH-2.0-OpenSSH_9.2\r\n"},
       {"a web page", "<html>Welcome to nginx!</html>"},
-      {"no uptime", "Name: HAProxy\n\n" + kTwo},
-      {"an uptime that is none", "Name: HAProxy\nUptime_sec: soon\n\n" + kTwo},
-      {"cut in the info", kInfo.substr(0, 30)},
-      {"cut before the servers", kInfo},
-      {"cut in a row", kInfo + kTwo.substr(0, kTwo.size() - 20)},
-      {"cut between rows", kInfo + kTwo.substr(0, kTwo.find("3 web 2"))},
-      {"cut before the last line", kInfo + kTwo.substr(0, kTwo.size() - 1)},
-      {"another backend's", kInfo + kColumns + "3 shop 1 a 1.1.1.1 2 0 1 1 5 - 80 -\n\n"},
-      {"a column is missing", kInfo + "1\n# be_id be_name srv_id\n\n"},
-      {"a row is short", kInfo + kColumns + "3 web 1 a\n\n"},
-      {"an id that is none", kInfo + kColumns + "3 web x a 1.1.1.1 2 0 1 1 5 - 80 -\n\n"},
-      {"a port that is none", kInfo + kColumns + "3 web 1 a 1.1.1.1 2 0 1 1 5 - 70000 -\n\n"},
-      {"a weight that is none", kInfo + kColumns + "3 web 1 a 1.1.1.1 2 0 -1 1 5 - 80 -\n\n"},
-      {"more than was asked for", kInfo + kTwo + kTwo},
-      {"more after a refusal", kInfo + "Can't find backend.\nmore\n\n"},
+      {"cut in a row", kTwo.substr(0, kTwo.size() - 20)},
+      {"cut between rows", kTwo.substr(0, kTwo.find("3 web 2"))},
+      {"cut before the last line", kTwo.substr(0, kTwo.size() - 1)},
+      {"another backend's", kColumns + "3 shop 1 a 1.1.1.1 2 0 1 1 5 - 80 -\n\n"},
+      {"a column is missing", "1\n# be_id be_name srv_id\n\n"},
+      {"a row is short", kColumns + "3 web 1 a\n\n"},
+      {"an id that is none", kColumns + "3 web x a 1.1.1.1 2 0 1 1 5 - 80 -\n\n"},
+      {"a port that is none", kColumns + "3 web 1 a 1.1.1.1 2 0 1 1 5 - 70000 -\n\n"},
+      {"a weight that is none", kColumns + "3 web 1 a 1.1.1.1 2 0 -1 1 5 - 80 -\n\n"},
+      {"more than was asked for", kTwo + kTwo},
+      {"more after a refusal", "Can't find backend.\nmore\n\n"},
   };
   for (const auto& [what, text] : rows) {
     const auto look = ParseLook(text, {"web"});
@@ -79,19 +74,31 @@ TEST(HaproxyLook, RefusesEveryOtherAnswer) {
 TEST(HaproxyLoads, CountsThoseServedAndThoseWaiting) {
   const std::string header = "# pxname,svname,qcur,qmax,scur,smax,slim,stot,status,\n";
   const auto loads =
-      ParseLoads(header + "web,a,2,5,3,9,,12,no check,\nweb,b,0,0,0,0,,0,DRAIN,\n\n" + header +
-                 "shop,a,0,0,7,9,,12,\"x,y\",\n\n");
+      ParseLoads(kInfo + header + "web,a,2,5,3,9,,12,no check,\nweb,b,0,0,0,0,,0,DRAIN,\n\n" +
+                 header + "shop,a,0,0,7,9,,12,\"x,y\",\n\n");
   ASSERT_TRUE(loads.ok()) << loads.error().message;
-  EXPECT_EQ(*loads, (std::map<std::string, int>{{"web/a", 5}, {"web/b", 0}, {"shop/a", 7}}));
-  EXPECT_TRUE(ParseLoads("")->empty()) << "nothing was asked for";
+  EXPECT_EQ(loads->in_flight,
+            (std::map<std::string, int>{{"web/a", 5}, {"web/b", 0}, {"shop/a", 7}}));
+  EXPECT_EQ(loads->uptime, Millis(141'000));
+  EXPECT_TRUE(ParseLoads(kInfo)->in_flight.empty());
+}
+
+TEST(HaproxyLoads, OfTwoProcessesTheYoungerIsBelieved) {
+  const std::string young = "Name: HAProxy\nUptime_sec: 0\n\n";
+  const std::string row = "# pxname,svname,qcur,qmax,scur,\nweb,a,0,0,0,\n\n";
+  EXPECT_EQ(ParseLoads(kInfo + row + young + row)->uptime, Millis(0));
+  EXPECT_EQ(ParseLoads(young + row + kInfo + row)->uptime, Millis(0));
 }
 
 TEST(HaproxyLoads, RefusesEveryOtherAnswer) {
   const std::string header = "# pxname,svname,qcur,qmax,scur,\n";
   for (const std::string& text :
-       {std::string("No such proxy.\n\n"), header + "web,a,0,0,0,\n", header + "web,a,0,0\n\n",
-        header + "web,a,-1,0,0,\n\n", header + "web,a,2147483647,0,1,\n\n",
-        std::string("# pxname,svname\n\n"), std::string("\x01\x02")}) {
+       {std::string(), kInfo + "No such proxy.\n\n", kInfo + header + "web,a,0,0,0,\n",
+        header + "web,a,0,0,0,\n\n", kInfo + header + "web,a,0,0\n\n",
+        kInfo + header + "web,a,-1,0,0,\n\n", kInfo + header + "web,a,2147483647,0,1,\n\n",
+        kInfo + "# pxname,svname\n\n", std::string("\x01\x02"), std::string("Name: HAProxy\n\n"),
+        std::string("Name: HAProxy\nUptime_sec: soon\n\n"), kInfo.substr(0, kInfo.size() - 1),
+        kInfo.substr(0, 30)}) {
     const auto loads = ParseLoads(text);
     ASSERT_FALSE(loads.ok()) << text;
     EXPECT_EQ(loads.error().kind, ErrorKind::kUnavailable) << text;
