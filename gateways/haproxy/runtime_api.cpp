@@ -8,12 +8,14 @@
 
 #include <algorithm>
 #include <array>
+#include <cctype>
 #include <cerrno>
 #include <cstring>
 #include <system_error>
 #include <utility>
 
 #include "config/section.h"
+#include "engine/model/text.h"
 
 namespace autoscale::haproxy {
 namespace {
@@ -46,6 +48,14 @@ Error CannotConnect(int error) {
     default:
       return Unavailable("no connection: " + Words(error));
   }
+}
+
+// Whatever a name in it holds, a command stays one command of one line.
+bool IsOneCommand(std::string_view command) {
+  return std::all_of(command.begin(), command.end(), [](unsigned char c) {
+    return std::isalnum(c) != 0 ||
+           std::string_view(" -_./:[]").find(static_cast<char>(c)) != std::string_view::npos;
+  });
 }
 
 std::deque<std::string> Lines(const std::vector<std::string>& commands, const std::string& first) {
@@ -121,6 +131,12 @@ void RuntimeApi::Later(std::function<void()> task) {
 }
 
 void RuntimeApi::Ask(std::vector<std::string> commands, std::string first, Done done) {
+  const auto bad = std::find_if_not(commands.begin(), commands.end(), IsOneCommand);
+  if (bad != commands.end()) {
+    Error error{ErrorKind::kInvalid,
+                "'" + OneLine(*bad, 120) + "' holds what HAProxy's commands may not"};
+    return Later([done = std::move(done), error = std::move(error)] { done(error); });
+  }
   const uint64_t id = next_id_++;
   auto exchange = std::make_unique<Exchange>();
   exchange->lines = Lines(commands, first);

@@ -37,7 +37,8 @@ class RuntimeApi {
   // Ask has returned. `first` is a command that stands in front on each connection: what does not
   // fit into one line takes several, and without commands it is asked alone. kUnavailable: not
   // reached, in time, as a whole; commands may have been run all the same. kForbidden: the socket's
-  // permissions do not let us in.
+  // permissions do not let us in. kInvalid: a command holds more than letters, digits, spaces and
+  // "-_./:[]"; none was sent.
   void Ask(std::vector<std::string> commands, std::string first, Done done);
 
  private:

@@ -275,6 +275,14 @@ TEST_F(HaproxyGatewayTest, NeverSendsWhatCannotBeTaken) {
   const Status empty = gateway_->Publish({.upstream = "web", .version = {1, 1}});
   ASSERT_FALSE(empty.ok());
   EXPECT_EQ(empty.error().message, Told("push of web: the list is empty"));
+  for (const std::string upstream : {"web;shutdown sessions", "web\ndisable frontend shop", "<<"}) {
+    const Status name = Push({Serving("10.0.0.5:1")}, upstream);
+    ASSERT_FALSE(name.ok());
+    EXPECT_EQ(name.error().kind, ErrorKind::kInvalid);
+    EXPECT_NE(name.error().message.find("holds what HAProxy's commands may not"), std::string::npos)
+        << name.error().message;
+    EXPECT_FALSE(gateway_->Inspect({"web", upstream}).ok());
+  }
   EXPECT_EQ(haproxy_.connections(), 0);
 }
 
