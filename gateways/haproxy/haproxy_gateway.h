@@ -1,4 +1,4 @@
-// Gateway haproxy: keeps the servers of HAProxy's backends by its Runtime API, 2.5 and later.
+// Gateway haproxy: keeps the servers of HAProxy's backends by its Runtime API, 2.6 and later.
 //
 //   gateways:
 //     edge:

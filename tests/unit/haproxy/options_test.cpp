@@ -5,6 +5,7 @@
 #include <algorithm>
 
 #include "gateways/haproxy/haproxy_gateway.h"
+#include "tests/fakes/documented.h"
 
 namespace autoscale {
 namespace {
@@ -48,6 +49,25 @@ TEST(HaproxyOptionsTest, ReadsEveryKey) {
   EXPECT_EQ(parsed.options->timeout, Millis(5000));
   EXPECT_EQ(parsed.options->settle, Millis(0));
   EXPECT_EQ(parsed.options->reload_grace, Millis(120'000));
+}
+
+TEST(HaproxyOptionsTest, TheDocumentedExampleLoadsAndShowsTheDefaults) {
+  const auto blocks = DocumentedYaml("docs/gateways/haproxy.md");
+  ASSERT_EQ(blocks.size(), 1u);
+  YAML::Node edge = YAML::Load(blocks[0])["gateways"]["edge"];
+  ASSERT_TRUE(edge) << blocks[0];
+  ASSERT_EQ(edge["type"].as<std::string>(), "haproxy");
+  edge.remove("type");  // the loader's
+  EXPECT_EQ(edge.size(), 4u) << "every option but the address";
+  YAML::Emitter text;
+  text << edge;
+  const ParsedHaproxy parsed = ParseHaproxy(text.c_str());
+  ASSERT_TRUE(parsed.options) << parsed.faults;
+  EXPECT_EQ(parsed.faults, "");
+  const HaproxyOptions defaults;
+  EXPECT_EQ(parsed.options->timeout, defaults.timeout);
+  EXPECT_EQ(parsed.options->settle, defaults.settle);
+  EXPECT_EQ(parsed.options->reload_grace, defaults.reload_grace);
 }
 
 TEST(HaproxyOptionsTest, SocketPathsCountFromTheFile) {
