@@ -137,6 +137,7 @@ constexpr std::array<std::string_view, 4> kLoadColumns = {"pxname", "svname", "q
 
 std::vector<std::string> LookCommands(const std::vector<std::string>& backends) {
   std::vector<std::string> commands;
+  commands.reserve(backends.size());
   for (const std::string& backend : backends) commands.push_back("show servers state " + backend);
   return commands;
 }

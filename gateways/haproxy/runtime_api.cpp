@@ -130,7 +130,7 @@ void RuntimeApi::Later(std::function<void()> task) {
   });
 }
 
-void RuntimeApi::Ask(std::vector<std::string> commands, std::string first, Done done) {
+void RuntimeApi::Ask(std::vector<std::string> commands, const std::string& first, Done done) {
   const auto bad = std::find_if_not(commands.begin(), commands.end(), IsOneCommand);
   if (bad != commands.end()) {
     Error error{ErrorKind::kInvalid,

@@ -39,7 +39,7 @@ class RuntimeApi {
   // reached, in time, as a whole; commands may have been run all the same. kForbidden: the socket's
   // permissions do not let us in. kInvalid: a command holds more than letters, digits, spaces and
   // "-_./:[]"; none was sent.
-  void Ask(std::vector<std::string> commands, std::string first, Done done);
+  void Ask(std::vector<std::string> commands, const std::string& first, Done done);
 
  private:
   struct Exchange;
