@@ -57,8 +57,9 @@ demo: configure parts  ## a real fleet follows a real load, then parts of it are
 test: test-deps build  ## unit and integration tests
 	@tests/run $(BUILD) unit integration
 
-test-real: test-deps build parts kubernetes  ## tests against a real nginx, Prometheus, Kubernetes, moto and systemd
+test-real: test-deps build parts kubernetes  ## tests against a real nginx, HAProxy, Prometheus, Kubernetes, moto and systemd
 	@-tests/real/fetch_moto $(BUILD)/parts/moto
+	@-deploy/fetch-parts.sh $(BUILD)/parts haproxy
 	@AUTOSCALE_PARTS=$(CURDIR)/$(BUILD)/parts tests/run $(BUILD) real
 
 nightly: test-deps build parts  ## what takes hours: 1,000 kills, 100,000 replays, sanitizers (PARTS="kills points replays properties asan tsan analyze", AUTOSCALED_KILLS=1000, AUTOSCALED_SEED=)

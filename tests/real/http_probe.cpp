@@ -6,6 +6,8 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include <algorithm>
+#include <cctype>
 #include <cstdlib>
 
 namespace autoscale {
@@ -31,9 +33,16 @@ int Connect(int port) {
   return -1;
 }
 
+// Headers' names, which each server writes in its own way.
+std::string LowerCase(std::string head) {
+  std::transform(head.begin(), head.end(), head.begin(),
+                 [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
+  return head;
+}
+
 // How long the body is, by its header; npos: until the end of the connection.
 size_t BodyLength(const std::string& head) {
-  static const std::string kName = "Content-Length: ";
+  static const std::string kName = "content-length: ";
   const size_t at = head.find(kName);
   if (at == std::string::npos) return std::string::npos;
   return std::strtoul(head.c_str() + at + kName.size(), nullptr, 10);
@@ -71,10 +80,10 @@ HttpProbe::Answer HttpProbe::Receive() {
     text.append(buffer, static_cast<size_t>(count));
     if (body == std::string::npos && text.find("\r\n\r\n") != std::string::npos) {
       body = text.find("\r\n\r\n") + 4;
-      length = BodyLength(text.substr(0, body));
+      length = BodyLength(LowerCase(text.substr(0, body)));
     }
   }
-  if (text.find("Connection: close") < body) Close();
+  if (LowerCase(text.substr(0, body)).find("connection: close") < body) Close();
   return {.status = std::atoi(text.c_str() + sizeof "HTTP/1.1"), .body = text.substr(body)};
 }
 

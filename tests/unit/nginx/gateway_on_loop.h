@@ -14,12 +14,13 @@ namespace autoscale {
 
 class GatewayOnLoop {
  public:
-  explicit GatewayOnLoop(const NginxOptions& options) : http_(loop_, 8) {
-    const GatewayContext context{.loop = loop_,
-                                 .http = http_,
-                                 .name = "edge",
-                                 .options = std::make_shared<NginxOptions>(options)};
-    gateway_ = CreateNginxGateway(context).value();
+  explicit GatewayOnLoop(const NginxOptions& options)
+      : GatewayOnLoop(std::make_shared<NginxOptions>(options), CreateNginxGateway) {}
+  GatewayOnLoop(std::shared_ptr<const GatewayOptions> options,
+                Result<std::unique_ptr<Gateway>> (*create)(const GatewayContext&))
+      : http_(loop_, 8) {
+    gateway_ = create({.loop = loop_, .http = http_, .name = "edge", .options = std::move(options)})
+                   .value();
     thread_ = std::thread([this] { loop_.Run(); });
   }
   ~GatewayOnLoop() {
