@@ -5,6 +5,7 @@
 #include <set>
 
 #include "daemon/worker/worker.h"
+#include "tests/sanitized.h"
 #include "tests/unit/policy/bench.h"
 
 namespace autoscale {
@@ -49,7 +50,9 @@ class WorkerLimits : public ::testing::Test {
 TEST_F(WorkerLimits, AServicesOwnTimeIsThatAfterWhichItsProcessIsKilled) {
   Start({.instructions = 1'000'000, .memory_bytes = 1u << 30, .wall = Millis(20)});
   const OwnLimits longer{.instructions = {}, .wall = Millis(1'000), .state_bytes = {}};
-  EXPECT_EQ(One(Request(Policy(Comparing("15")), longer)).proposal.capacity, 7);
+  // Some 100 ms of work: too long for the 20 ms, far from a second.
+  const std::string times = std::to_string(16 / kSlower);
+  EXPECT_EQ(One(Request(Policy(Comparing(times)), longer)).proposal.capacity, 7);
   EXPECT_EQ(counters_.worker_restarts, 0U);
   const OwnLimits shorter{.instructions = {}, .wall = Millis(10), .state_bytes = {}};
   const std::vector<EvaluationRequest> both = {
