@@ -45,7 +45,8 @@ Result<std::string> TcpAddress(std::string_view text) {
   const auto port =
       colon == std::string_view::npos ? std::nullopt : ParseInt(text.substr(colon + 1));
   in_addr address{};
-  if (!port || *port < 1 || *port > 65535 || inet_pton(AF_INET, host.c_str(), &address) != 1) {
+  if (!port || *port < 1 || *port > 65535 || host.find('\0') != std::string::npos ||
+      inet_pton(AF_INET, host.c_str(), &address) != 1) {
     return Bad("the address in its handshake must be an IPv4 address and a port, not " +
                Quoted(text));
   }

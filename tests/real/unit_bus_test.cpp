@@ -93,7 +93,8 @@ class UnitBusRealTest : public testing::Test {
   void SpeaksAll() {
     ASSERT_TRUE(Until([&] { return changed_.contains(""); }));  // it can be reached
     EXPECT_TRUE(List("nap@*.service").empty());
-    EXPECT_TRUE(Ask(&UnitBus::Start, "nap@1.service").ok());
+    const Status started = Ask(&UnitBus::Start, "nap@1.service");
+    ASSERT_TRUE(started.ok()) << started.error().message << "\n" << systemd_->Log();
     EXPECT_TRUE(Until([&] { return changed_.contains("nap@1.service"); }));
     EXPECT_TRUE(Until([&] { return jobs_["nap@1.service"] == "done"; }));
     const auto listed = List("nap@*.service");

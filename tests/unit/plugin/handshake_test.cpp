@@ -47,6 +47,7 @@ TEST(PluginHandshake, WhatIsNoneIsSaid) {
       {"1|1|tcp|10.0.0.1:1234|grpc|", "one of this machine alone (127.0.0.1), not '10.0.0.1:1234'"},
       {"1|1|tcp|0.0.0.0:1234|grpc|", "one of this machine alone"},
       {"1|1|tcp|localhost:1234|grpc|", "must be an IPv4 address and a port"},
+      {std::string("1|1|tcp|127.0.0.1\0:1234|grpc|", 28), "must be an IPv4 address and a port"},
       {"1|1|tcp|127.0.0.1|grpc|", "must be an IPv4 address and a port"},
       {"1|1|tcp|127.0.0.1:0|grpc|", "must be an IPv4 address and a port"},
       {"1|1|tcp|127.0.0.1:65536|grpc|", "must be an IPv4 address and a port"},
