@@ -114,7 +114,11 @@ std::string ServerName(const ServerAddress& address) {
   return std::string(kOurPrefix) + address.host + ":" + std::to_string(address.port);
 }
 
-bool IsOurs(const BackendServer& server) { return server.name.starts_with(kOurPrefix); }
+bool IsOurs(const BackendServer& server) {
+  const std::string_view name = server.name;
+  return name.starts_with(kOurPrefix) &&
+         name.find_first_not_of("0123456789abcdef.:", kOurPrefix.size()) == std::string_view::npos;
+}
 
 Status CheckList(const UpstreamList& list) {
   const auto invalid = [](std::string message) {

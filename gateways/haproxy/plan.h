@@ -12,7 +12,7 @@
 
 namespace autoscale::haproxy {
 
-// Servers of this name are ours; all others are left alone.
+// Servers of this name, and of an address, are ours; all others are left alone.
 constexpr std::string_view kOurPrefix = "autoscaled-";
 
 struct ServerAddress {

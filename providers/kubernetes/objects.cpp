@@ -4,8 +4,12 @@
 #include <charconv>
 #include <map>
 
+#include "engine/model/text.h"
+
 namespace autoscale::kubernetes {
 namespace {
+
+constexpr size_t kShownBytes = 200;  // of the names of ports, in a message
 
 const Slice::Port* FindPort(const Slice& slice, const std::string& port) {
   if (port.empty()) return slice.ports.size() == 1 ? &slice.ports.front() : nullptr;
@@ -21,8 +25,9 @@ Error NoPort(const Slice& slice, const std::string& port) {
     names +=
         (names.empty() ? "" : ", ") + (one.name.empty() ? std::to_string(one.number) : one.name);
   }
-  const std::string service = "the Service " + slice.service;
+  const std::string service = "the Service " + OneLine(slice.service, kShownBytes);
   if (slice.ports.empty()) return {ErrorKind::kInvalid, service + " has no ports"};
+  names = OneLine(names, kShownBytes);
   return {ErrorKind::kInvalid, port.empty() ? service + " has the ports " + names + ": say port"
                                             : service + " has no port " + port + ", but " + names};
 }

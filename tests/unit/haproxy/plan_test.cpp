@@ -144,6 +144,15 @@ TEST(HaproxyPlan, IdsAreThoseOfTheAddressAndNeverTaken) {
   EXPECT_LT(*ids.rbegin(), 1'048'576u);
 }
 
+TEST(HaproxyPlan, WhatOnlyBeginsLikeOursIsLeftAlone) {
+  const UpstreamList list = List({Serving("10.0.0.5:1")});
+  for (const char* name : {"autoscaled-spare", "autoscaled-10.0.0.5:2;x", "autoscaled:80", "web"}) {
+    const BackendServer other{.id = 1, .name = name, .host = "10.0.0.7", .port = 1, .weight = 1};
+    EXPECT_TRUE(PlanBackend(list, With({Server(1), other})).down.empty()) << name;
+    EXPECT_EQ(Difference(list, With({Server(1), other})), "") << name;
+  }
+}
+
 TEST(HaproxyDifference, NamesWhatIsWrong) {
   const UpstreamList list = List({Serving("10.0.0.5:1", 30), Draining("10.0.0.5:2")});
   const auto of = [&list](std::vector<BackendServer> servers) {

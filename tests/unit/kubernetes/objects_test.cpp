@@ -65,6 +65,10 @@ TEST(KubernetesObjects, APortIsChosenByNameOrNumber) {
                                  "endpoints": [{"addresses": ["10.0.0.1"]}]})");
   EXPECT_EQ(Shown(ReadInstances({&bare}, "")), "the Service web has no ports");
   EXPECT_EQ(Shown(ReadInstances({}, "")), "");
+  const Slice odd = SliceOf(R"({"metadata": {"labels": {"kubernetes.io/service-name": "w\neb"}},
+                                "ports": [{"name": "h\ttp", "port": 80}],
+                                "endpoints": [{"addresses": ["10.0.0.1"]}]})");
+  EXPECT_EQ(Shown(ReadInstances({&odd}, "grpc")).find_first_of("\n\t"), std::string::npos);
 }
 
 TEST(KubernetesObjects, ReplicasAreOneUnlessSaid) {
