@@ -9,8 +9,6 @@ namespace {
 
 constexpr Millis kFirstBackoff{500};
 constexpr Millis kLongestBackoff = std::chrono::minutes(1);
-// While the breaker is open.
-constexpr Millis kProbeEvery = std::chrono::minutes(5);
 
 Millis Backoff(int doublings) {
   return std::min(kFirstBackoff * (1 << std::min(doublings, 7)), kLongestBackoff);

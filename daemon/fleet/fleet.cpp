@@ -118,6 +118,7 @@ void Fleet::RestoreBreaker(const std::string& service, const ServiceRow& row) {
   } else {
     member->failures = member->failures_allowed;
     member->last_failure = row.breaker_since;
+    member->launch_after = options_.clock.Now() + kProbeEvery;  // a crash is no reason to try again
   }
 }
 

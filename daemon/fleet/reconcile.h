@@ -41,6 +41,9 @@ void TakeUp(Instance& instance, TimePoint now);
 // The provider accepted the launch: kRequested -> kStarting, with its deadline.
 void MarkLaunched(Instance& instance, const ServiceSpec& spec, TimePoint now);
 
+// While the breaker is open one start is tried so often, also over restarts of the daemon.
+inline constexpr Millis kProbeEvery = std::chrono::minutes(5);
+
 // A start or stop has failed; too many in a row open the breaker.
 void CountFailure(Member& member, TimePoint now, std::string why);
 

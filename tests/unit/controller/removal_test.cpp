@@ -275,8 +275,10 @@ TEST_F(ControllerTest, ABreakerStopsActingSurvivesACrashAndIsClosedByHand) {
 
   Crash();
   Boot();
+  const size_t asked = provider_.history.size();
   Start({Web()});
   Tick();
+  EXPECT_EQ(provider_.history.size(), asked) << "a crash is no reason to try again";
   const auto views = Ask([](Controller& c) { return c.ReadServices("web"); });
   EXPECT_TRUE(views->at(0).breaker);
   EXPECT_TRUE(views->at(0).problem.starts_with("breaker open, a person is needed: "))
