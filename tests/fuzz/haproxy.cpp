@@ -92,7 +92,8 @@ void Apply(const std::string& command, haproxy::Backend& backend) {
   }
   Expect(found != servers.end(), "what is changed is there", command);
   if (words[0] == "del") {
-    Expect((found->admin & haproxy::kMaint) != 0, "only what is in maintenance is deleted", command);
+    Expect((found->admin & haproxy::kMaint) != 0, "only what is in maintenance is deleted",
+           command);
     servers.erase(found);
   } else if (words[3] == "state") {
     found->admin = words[4] == "ready" ? 0 : words[4] == "drain" ? 8 : 1;
