@@ -1,7 +1,6 @@
 #include "config/daemon_reader.h"
 
 #include <arpa/inet.h>
-#include <sys/un.h>
 
 #include <algorithm>
 #include <charconv>
@@ -49,11 +48,7 @@ void ReadControl(Section& root, ControlSpec& control) {
   std::optional<Section> section = root.Child("control");
   if (!section) return;
   control.socket = section->Path("socket", control.socket);
-  if (control.socket.size() >= sizeof(sockaddr_un{}.sun_path)) {
-    section->Fault("socket", "the socket's path " + control.socket + " is longer than the " +
-                                 std::to_string(sizeof(sockaddr_un{}.sun_path) - 1) +
-                                 " bytes that the system allows");
-  }
+  section->FitsSocket("socket", control.socket);
   const std::string mode = section->String("mode", "0600");
   const auto [end, error] =
       std::from_chars(mode.data(), mode.data() + mode.size(), control.mode, 8);

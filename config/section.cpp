@@ -304,6 +304,13 @@ std::string Section::Path(std::string_view key, const std::string& fallback) {
   return (file.parent_path() / path).lexically_normal().string();
 }
 
+bool Section::FitsSocket(std::string_view key, const std::string& path) {
+  if (path.size() <= kMaxSocketPath) return true;
+  Fault(key, "the socket's path " + path + " is longer than " + std::to_string(kMaxSocketPath) +
+                 " bytes, which is all that a unix socket may have");
+  return false;
+}
+
 std::optional<SecretRef> Section::Secret(std::string_view key) {
   const State::Entry* entry = state_->Ask(key);
   if (entry == nullptr) return std::nullopt;

@@ -44,6 +44,8 @@ Result<std::string> ReadSecret(const SecretRef& ref);
 Result<Millis> ParseDuration(std::string_view text);
 std::string FormatDuration(Millis d);  // such text, largest units first: "1m30s", "1500ms", "0s"
 
+inline constexpr size_t kMaxSocketPath = 107;  // bytes; sockaddr_un has a NUL more
+
 // "512", "16KiB", "64MiB", "2GiB": bytes. Error: a sentence that shows the form.
 Result<int64_t> ParseBytes(std::string_view text);
 
@@ -89,6 +91,8 @@ class Section {
   size_t Choice(std::string_view key, size_t fallback, const std::vector<std::string>& choices);
   std::vector<std::string> Strings(std::string_view key);  // a list of strings; absent: empty
   std::string Path(std::string_view key, const std::string& fallback = {});  // made absolute
+  // Whether a unix socket may have the path; a fault of the key where not.
+  bool FitsSocket(std::string_view key, const std::string& path);
   std::optional<SecretRef> Secret(std::string_view key);  // {file: path} or {env: NAME}
   std::optional<Section> Child(std::string_view key);     // a mapping
   std::vector<Section> Children(std::string_view key);    // a list of mappings

@@ -1,6 +1,4 @@
 // The gateway's section of the configuration.
-#include <sys/un.h>
-
 #include <utility>
 
 #include "gateways/haproxy/haproxy_gateway.h"
@@ -9,19 +7,11 @@
 namespace autoscale {
 namespace {
 
-constexpr size_t kMaxSocketPath = sizeof(sockaddr_un::sun_path) - 1;
-
 bool ParseSocket(Section& section, HaproxyOptions& options) {
   options.address.unix_socket = section.Path("socket");
   options.shown = options.address.unix_socket;
   if (options.shown.empty()) return false;  // told by Path
-  if (options.shown.size() > kMaxSocketPath) {
-    section.Fault("socket", "the path " + options.shown + " is longer than " +
-                                std::to_string(kMaxSocketPath) +
-                                " bytes, which is all that a unix socket may have");
-    return false;
-  }
-  return true;
+  return section.FitsSocket("socket", options.shown);
 }
 
 bool ParseTcp(Section& section, HaproxyOptions& options) {

@@ -1,7 +1,5 @@
 #include "gateways/nginx/nginx_gateway.h"
 
-#include <sys/un.h>
-
 #include <filesystem>
 #include <utility>
 
@@ -11,7 +9,6 @@ namespace autoscale {
 namespace {
 
 constexpr std::string_view kUnixPrefix = "unix:";
-constexpr size_t kMaxSocketPath = sizeof(sockaddr_un::sun_path) - 1;
 
 class NginxGateway : public Gateway {
  public:
@@ -105,13 +102,7 @@ bool ParseAddress(Section& section, NginxOptions& options) {
       section.Fault("address", "'unix:' lacks the socket's path: unix:/run/nginx-control.sock");
       return false;
     }
-    if (options.unix_socket.size() > kMaxSocketPath) {
-      section.Fault("address", "the socket's path " + options.unix_socket + " is longer than " +
-                                   std::to_string(kMaxSocketPath) +
-                                   " bytes, which is all that a unix socket may have");
-      return false;
-    }
-    return true;
+    return section.FitsSocket("address", options.unix_socket);
   }
   while (address.ends_with('/')) address.pop_back();
   for (const std::string_view scheme : {"http://", "https://"}) {

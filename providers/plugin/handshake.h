@@ -7,6 +7,7 @@
 #include <string>
 #include <string_view>
 
+#include "config/section.h"
 #include "engine/model/result.h"
 
 namespace autoscale {
@@ -17,7 +18,6 @@ inline constexpr const char* kPluginCookieValue =
     "8f1d2c0e6b7a4d3f9e5c1a0b7d6e4f2839c5b1a7e0d4f6c2";
 
 inline constexpr size_t kMaxHandshake = 1024;  // bytes
-inline constexpr size_t kMaxSocketPath = 107;  // bytes; sockaddr_un has a NUL more
 
 // Where it listens, as gRPC names it: "unix:/run/x", "ipv4:127.0.0.1:1234". An error is a phrase
 // that says what the line has instead.

@@ -159,7 +159,7 @@ TEST_F(Faults, OfTheDaemonsFileAreReportedAtTheirLines) {
        {at + "'control.mode' must be an octal mode such as \"0660\", not '0888'"}},
       {"control: {socket: /" + std::string(120, 's') + "}",
        {at + "the socket's path /" + std::string(120, 's') +
-        " is longer than the 107 bytes that the system allows"}},
+        " is longer than 107 bytes, which is all that a unix socket may have"}},
       {"log: {level: trace}", {at + "'log.level' must be debug, info, warn or error, not 'trace'"}},
       {"policy_limits: {instructions: 1}",
        {at + "'policy_limits.instructions' must be at least 1000, not 1"}},
