@@ -99,7 +99,6 @@ void Fleet::TakeConfirmation(Member& member, Link& link, uint64_t sequence, Time
     const bool news = sequence > link.confirmed;
     link.confirmed = std::max(link.confirmed, sequence);
     link.failures = 0;
-    link.silent = false;
     link.problem.clear();
     const auto serving =
         std::count_if(member.endpoints.begin(), member.endpoints.end(),
@@ -161,17 +160,16 @@ void Fleet::TakeInspection(Channel& channel, TimePoint sent,
   }
   channel.problem = problem;
   channel.failures = answer.ok() ? 0 : std::min(channel.failures + 1, 5);
+  for (const auto& [upstream, member] : channel.services) {
+    for (Link& link : member->links) {
+      if (link.upstream != upstream || link.gateway != channel.name) continue;
+      link.silent = !answer.ok();
+      if (link.silent) link.problem = problem;
+    }
+  }
   if (!answer.ok()) {
     ++options_.counters.gateway_errors;
     channel.next = options_.clock.Now() + kFirstRetry * (1 << channel.failures);
-    for (const auto& [upstream, member] : channel.services) {
-      for (Link& link : member->links) {
-        if (link.upstream == upstream && link.gateway == channel.name) {
-          link.silent = true;
-          link.problem = problem;
-        }
-      }
-    }
     return;
   }
   for (const UpstreamStatus& status : *answer) {
@@ -187,7 +185,6 @@ void Fleet::TakeInspection(Channel& channel, TimePoint sent,
 }
 
 void Fleet::TakeStatus(Member& member, Link& link, const UpstreamStatus& status, TimePoint sent) {
-  link.silent = false;
   link.loads = status.endpoints;
   link.loads_asked = sent;
   if (link.failures == 0) link.problem.clear();
