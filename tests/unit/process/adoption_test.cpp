@@ -95,7 +95,7 @@ TEST(ProcessAdoption, StopSignalIsSentOnceAndItsGraceGoesOn) {
   auto target = rig.Target();
   target->command = {"sh", "-c",
                      "trap 'echo asked' TERM; " + BesideTest("process_backend") +
-                         " --ignore-term --port {port} & while :; do sleep 0.01; done"};
+                         " --ignore-term --port {port} & while :; do wait; done"};
   target->stop.grace = std::chrono::minutes(10);
   rig.Launch(target, {"a"});
   rig.Await("a", InstanceState::kReady);
