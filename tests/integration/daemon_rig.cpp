@@ -219,6 +219,15 @@ bool DaemonRig::Settled(const std::string& name, int instances) {
   return static_cast<int>(told.size()) == instances && running == told.size();
 }
 
+bool DaemonRig::Arrived(const std::string& name, int instances) const {
+  const std::string text = Get("/metrics").body;
+  const auto is = [&](const std::string& what, int value) {
+    return text.find("autoscaled_service_" + what + "_instances{service=\"" + name + "\"} " +
+                     std::to_string(value) + "\n") != std::string::npos;
+  };
+  return is("desired", instances) && is("ready", instances) && is("draining", 0);
+}
+
 std::string DaemonRig::Explain(const std::string& name) {
   const Ended explained = Ctl({"explain", name});
   return explained.out + explained.err;

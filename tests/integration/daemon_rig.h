@@ -72,6 +72,8 @@ class DaemonRig {
   nlohmann::json Service(const std::string& name);
   // Whether so many are desired, ready and running, and nothing drains or stops.
   bool Settled(const std::string& name, int instances);
+  // The same but for the gateways, in one cheap look: by what the daemon tells Prometheus.
+  [[nodiscard]] bool Arrived(const std::string& name, int instances) const;
   // The last decision, as a person reads it.
   std::string Explain(const std::string& name);
 

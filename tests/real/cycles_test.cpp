@@ -41,23 +41,14 @@ class CyclesTest : public testing::Test {
                       {"--rps-capacity", "1000", "--boot", "0.05"});
     Want(kFew);
     rig_.Start();
-    ASSERT_TRUE(Eventually([this] { return rig_.Settled("checkout", kFew) && Arrived(kFew); }));
+    ASSERT_TRUE(Eventually(
+        [this] { return rig_.Settled("checkout", kFew) && rig_.Arrived("checkout", kFew); }));
   }
   void TearDown() override {
     if (HasFailure() && nginx_) std::cerr << nginx_->ErrorLog();
   }
 
   void Want(int instances) { rig_.prometheus().Set("load", "checkout", instances); }
-  // One cheap look, by what the daemon tells Prometheus.
-  [[nodiscard]] bool Arrived(int instances) const {
-    const std::string text = rig_.Get("/metrics").body;
-    const auto is = [&text](const char* name, int value) {
-      return text.find("autoscaled_service_" + std::string(name) +
-                       "_instances{service=\"checkout\"} " + std::to_string(value) + "\n") !=
-             std::string::npos;
-    };
-    return is("desired", instances) && is("ready", instances) && is("draining", 0);
-  }
   // Decisions from `before` to `desired`, as they are stored.
   int Decisions(int before, int desired) {
     const DaemonRig::Ended history =
@@ -99,7 +90,7 @@ TEST_F(CyclesTest, NoRequestFailsInAHundredCycles) {
   while (!load.Wait(seconds(0)) && std::chrono::steady_clock::now() < deadline) {
     for (const int wanted : {kMany, kFew}) {
       Want(wanted);
-      ASSERT_TRUE(Eventually([&] { return Arrived(wanted); }))
+      ASSERT_TRUE(Eventually([&] { return rig_.Arrived("checkout", wanted); }))
           << rig_.Ctl({"status", "checkout"}).out;
     }
   }

@@ -50,16 +50,6 @@ class HaproxyDaemon : public testing::Test {
   }
 
   void Want(int instances) { rig_.prometheus().Set("load", "checkout", instances); }
-  // One cheap look, by what the daemon tells Prometheus.
-  [[nodiscard]] bool Arrived(int instances) const {
-    const std::string text = rig_.Get("/metrics").body;
-    const auto is = [&text](const char* name, int value) {
-      return text.find("autoscaled_service_" + std::string(name) +
-                       "_instances{service=\"checkout\"} " + std::to_string(value) + "\n") !=
-             std::string::npos;
-    };
-    return is("desired", instances) && is("ready", instances) && is("draining", 0);
-  }
   // So many are wanted and the change is under way.
   void AwaitDecided(int instances) {
     Want(instances);
@@ -116,7 +106,7 @@ TEST_F(HaproxyDaemon, NoRequestFailsInTensOfCycles) {
   while (!load.Wait(seconds(0)) && cycles < 10 * kCycles) {
     for (const int wanted : {kMany, kFew}) {
       Want(wanted);
-      ASSERT_TRUE(Eventually([&] { return Arrived(wanted); }))
+      ASSERT_TRUE(Eventually([&] { return rig_.Arrived("checkout", wanted); }))
           << rig_.Ctl({"status", "checkout"}).out;
     }
     ++cycles;
