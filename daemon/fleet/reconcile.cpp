@@ -4,6 +4,8 @@
 #include <cstdio>
 #include <utility>
 
+#include "daemon/fleet/drain.h"
+#include "daemon/fleet/lists.h"
 #include "daemon/fleet/sizing.h"
 #include "net/fault_point.h"
 
@@ -37,46 +39,6 @@ void Enter(Instance& instance, InstancePhase phase, TimePoint now,
   instance.in_flight = -1;
 }
 
-int InFlight(const Link& link, const std::string& address) {
-  for (const EndpointLoad& load : link.loads) {
-    if (load.address == address) return load.in_flight;
-  }
-  return 0;
-}
-
-// When it is stopped whatever is in flight. The time runs from when a gateway was first told, be
-// that reached or not: whoever was told nothing sends it requests still.
-std::optional<TimePoint> DrainBound(const Member& member, const Instance& instance) {
-  if (!instance.deadline || member.links.empty()) return instance.deadline;
-  if (!instance.asked) return std::nullopt;
-  return std::max(*instance.deadline, *instance.asked + member.spec->drain_timeout);
-}
-
-// Whether no gateway sends it anything any more and all it had is answered, as the gateways count.
-bool IsLetGo(const Member& member, Instance& instance, TimePoint now) {
-  if (member.blind) return false;
-  if (instance.drain_sequence == 0) return false;  // no list shows it draining yet
-  Millis settle{0};
-  for (const Link& link : member.links) {
-    if (link.confirmed < instance.drain_sequence) {
-      instance.let_go.reset();  // a gateway may have fallen back to an older list
-      return false;
-    }
-    settle = std::max(settle, link.capabilities.settle);
-  }
-  if (!instance.let_go) instance.let_go = now;
-  const TimePoint settled = *instance.let_go + settle;
-  if (now < settled) return false;
-  int in_flight = 0;
-  for (const Link& link : member.links) {
-    if (!link.capabilities.counts_in_flight) continue;
-    if (!link.loads_asked || *link.loads_asked < settled) return false;
-    in_flight += InFlight(link, instance.endpoint);
-  }
-  instance.in_flight = in_flight;
-  return in_flight == 0;
-}
-
 // While the breaker is open: a start that has not proven itself yet.
 bool IsProbe(const Instance& instance, const Member& member) {
   return instance.phase == InstancePhase::kRequested ||
@@ -88,17 +50,6 @@ bool IsProbe(const Instance& instance, const Member& member) {
 // An open breaker, or a failure of ours that is told still.
 bool HasFailed(const Member& member) {
   return !member.breaker.empty() || (!member.sizing && !member.problem.empty());
-}
-
-// Why it is not known to be let go: the gateways that may send it requests still.
-std::string WhoHoldsBack(const Member& member, const Instance& instance) {
-  std::string unconfirmed, uncounted;
-  for (const Link& link : member.links) {
-    std::string& names = link.confirmed < instance.drain_sequence ? unconfirmed : uncounted;
-    names += (names.empty() ? "" : ", ") + link.gateway;
-  }
-  if (!unconfirmed.empty()) return "the list without it is not confirmed by " + unconfirmed;
-  return "its requests in flight are not told by " + uncounted;
 }
 
 class Pass {
@@ -118,7 +69,7 @@ class Pass {
     Shrink();
     DropUnasked();
     Grow();
-    context_.frozen ? ShortenList() : RenewList();
+    context_.frozen ? ShortenList(member_) : RenewList(member_);
     Store();
   }
 
@@ -449,79 +400,6 @@ class Pass {
   [[nodiscard]] bool HasProbe() const {
     return std::any_of(member_.instances.begin(), member_.instances.end(),
                        [this](const Instance& i) { return IsProbe(i, member_); });
-  }
-
-  [[nodiscard]] std::vector<Endpoint> List() const {
-    const bool any_ready = std::any_of(member_.instances.begin(), member_.instances.end(),
-                                       [](const Instance& i) { return IsReady(i); });
-    std::vector<Endpoint> list;
-    for (const Instance& instance : member_.instances) {
-      if (instance.endpoint.empty()) continue;
-      if (instance.phase == InstancePhase::kDraining) {
-        list.push_back({.address = instance.endpoint, .state = Endpoint::State::kDraining});
-      } else if (instance.phase == InstancePhase::kServing && (IsReady(instance) || !any_ready)) {
-        // When none is healthy the gateway's own retries are worth more than an empty list.
-        list.push_back({.address = instance.endpoint});
-      }
-    }
-    std::sort(list.begin(), list.end(),
-              [](const Endpoint& a, const Endpoint& b) { return a.address < b.address; });
-    return list;
-  }
-
-  static bool AnyServes(const std::vector<Endpoint>& list) {
-    return std::any_of(list.begin(), list.end(), [](const Endpoint& endpoint) {
-      return endpoint.state == Endpoint::State::kServing;
-    });
-  }
-
-  void RenewList() {
-    std::vector<Endpoint> list = List();
-    // One that leaves tells its gateways so, though this daemon never told them otherwise.
-    const bool nothing_yet = list.empty() && member_.sequence == 0 && !member_.leaving;
-    // Losing the last instance by accident must not leave a list without one that serves; only a
-    // wish for zero may.
-    const bool refused = !AnyServes(list) && member_.desired > 0;
-    if (!nothing_yet && !refused && (member_.sequence == 0 || list != member_.endpoints)) {
-      if (!member_.former) {
-        member_.former = std::make_unique<std::vector<Endpoint>>(std::move(member_.endpoints));
-      }
-      member_.endpoints = std::move(list);
-      ++member_.sequence;
-    }
-    for (Instance& instance : member_.instances) {
-      if (instance.phase == InstancePhase::kDraining && instance.drain_sequence == 0 && !refused) {
-        instance.drain_sequence = std::max<uint64_t>(member_.sequence, 1);
-      }
-    }
-  }
-
-  // While nothing can be stored the list of before loses those that fail or are gone, and nothing
-  // else changes in it: that is true without being stored, and requests must not go there.
-  void ShortenList() {
-    const std::vector<Endpoint> present = List();
-    std::vector<Endpoint> list = member_.former ? *member_.former : member_.endpoints;
-    std::erase_if(list, [&present](const Endpoint& endpoint) {
-      return std::none_of(present.begin(), present.end(),
-                          [&](const Endpoint& e) { return e.address == endpoint.address; });
-    });
-    if (!AnyServes(list) || list == member_.endpoints) return;
-    if (!member_.former) {
-      member_.former = std::make_unique<std::vector<Endpoint>>(std::move(member_.endpoints));
-    }
-    member_.endpoints = std::move(list);
-    ++member_.sequence;
-    // A drain that no list shows any more has not begun.
-    for (Instance& instance : member_.instances) {
-      if (instance.phase != InstancePhase::kDraining) continue;
-      const bool shown =
-          std::any_of(member_.endpoints.begin(), member_.endpoints.end(), [&](const Endpoint& e) {
-            return e.address == instance.endpoint && e.state == Endpoint::State::kDraining;
-          });
-      if (shown) continue;
-      instance.drain_sequence = 0;
-      instance.let_go.reset();
-    }
   }
 
   void Store() {
